@@ -1,0 +1,107 @@
+// What the service promises to callers, as OpenAPI 3.1, written by hand. A test holds it to the route table and to real answers.
+import { codes } from './problem.ts';
+
+/** Equal to the version in package.json, which does not travel into the image; a test compares them. */
+export const version = '0.2.0';
+
+const text = { type: 'string' };
+const moment = { type: 'string', format: 'date-time' };
+const reasons = [
+  'connection_refused', 'unreachable', 'timeout', 'connection_lost', 'credentials_rejected', 'database_missing', 'too_many_connections',
+  'starting_up', 'shutting_down', 'read_only', 'schema_failed', 'protocol_error', 'unknown',
+];
+const fields = {
+  symbol: { type: 'string', pattern: '^[A-Z][A-Z0-9.-]{0,15}$' },
+  side: { enum: ['buy', 'sell'] },
+};
+const plainDecimal = {
+  type: 'string', pattern: '^(0|[1-9][0-9]*)(\\.[0-9]+)?$',
+  description: 'An exact decimal above 0 in plain notation with at most 15 significant digits and 15 decimals. More is refused, never rounded.',
+};
+
+const schemas = {
+  Health: closed({ status: { const: 'alive' } }),
+  Readiness: closed({
+    status: { enum: ['ready', 'unready', 'draining'] },
+    checks: closed({
+      database: closed({ status: { enum: ['up', 'down'] }, reason: { enum: reasons }, latency_ms: { type: 'number' }, since: moment }, ['reason']),
+    }),
+  }),
+  Version: closed({
+    service: text, env: text, version: text, log_level: { enum: ['debug', 'info', 'warn', 'error'] }, git_sha: text, build_time: text,
+    instance_id: { type: 'string', format: 'uuid' }, started_at: moment, node: text,
+  }),
+  NewOrder: closed({ ...fields, qty: { oneOf: [{ type: 'number', exclusiveMinimum: 0 }, plainDecimal] } }),
+  Order: closed({
+    order_id: { type: 'string', format: 'uuid' }, status: { const: 'accepted' }, ...fields,
+    qty: { type: 'number', exclusiveMinimum: 0 }, created_at: moment,
+  }),
+  Problem: closed({
+    type: text, title: text, status: { type: 'integer' }, code: { enum: codes }, detail: text, request_id: text,
+    field: text, order_id: { type: 'string', format: 'uuid' },
+  }, ['field', 'order_id']),
+};
+
+const parameters = {
+  key: {
+    name: 'Idempotency-Key', in: 'header', required: false, schema: { type: 'string', maxLength: 257 },
+    description: 'Bare or as a quoted string. The same key with the same order gets the first answer again, for as long as the order is kept.',
+  },
+  id: { name: 'id', in: 'path', required: true, schema: { type: 'string', format: 'uuid' } },
+};
+
+const order = answer('Order', 'The order as it was stored');
+const retryLater = { 'Retry-After': { schema: { type: 'integer' } } };
+
+export const openapi = {
+  openapi: '3.1.0',
+  info: { title: 'Orders', version, description: 'Takes orders, keeps them, and tells the truth about itself.' },
+  paths: {
+    '/health': { get: operation('Is the process alive? Asks nobody else.', { 200: answer('Health', 'It is') }) },
+    '/ready': {
+      get: operation('Can orders be placed now?', {
+        200: answer('Readiness', 'Yes'), 503: { ...answer('Readiness', 'No, and why'), headers: retryLater },
+      }),
+    },
+    '/version': { get: operation('Which build, and which process of it?', { 200: answer('Version', 'This one') }) },
+    '/order': {
+      post: {
+        ...operation('Place an order', {
+          201: { ...order, headers: { Location: { schema: { type: 'string', format: 'uri-reference' } } } },
+          ...problems(400, 409, 413, 415, 422, 503),
+        }),
+        description: 'The fields come in the query or as a JSON body, not in both.',
+        parameters: [
+          { name: 'symbol', in: 'query', schema: fields.symbol }, { name: 'side', in: 'query', schema: fields.side },
+          { name: 'qty', in: 'query', schema: plainDecimal }, parameters.key,
+        ],
+        requestBody: { required: false, content: { 'application/json': { schema: ref('NewOrder') } } },
+      },
+    },
+    '/orders/{id}': { get: { ...operation('Read an order', { 200: order, ...problems(404, 503) }), parameters: [parameters.id] } },
+    '/openapi.json': { get: operation('This document', { 200: { description: 'OpenAPI 3.1', content: { 'application/json': { schema: { type: 'object' } } } } }) },
+    '/metrics': { get: operation('Figures for Prometheus', { 200: { description: 'Text format 0.0.4', content: { 'text/plain': { schema: text } } } }) },
+  },
+  components: { schemas },
+};
+
+function closed(properties: object, optional: string[] = []): object {
+  return { type: 'object', required: Object.keys(properties).filter(name => !optional.includes(name)), properties, additionalProperties: false };
+}
+
+function ref(schema: keyof typeof schemas): object {
+  return { $ref: `#/components/schemas/${schema}` };
+}
+
+function answer(schema: keyof typeof schemas, description: string): { description: string; content: object } {
+  return { description, content: { 'application/json': { schema: ref(schema) } } };
+}
+
+function problems(...statuses: number[]): object {
+  const told = { description: 'A problem (RFC 9457); its code says which', content: { 'application/problem+json': { schema: ref('Problem') } } };
+  return Object.fromEntries(statuses.map(status => [status, status === 503 ? { ...told, headers: retryLater } : told]));
+}
+
+function operation(summary: string, responses: object): { summary: string; responses: object } {
+  return { summary, responses: { ...responses, default: Object.values(problems(400))[0] } };
+}
