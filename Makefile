@@ -1,0 +1,55 @@
+# What an operator types. Every recipe is one line: a control verb, a program, or the build.
+DRILL ?= db-down
+TARGET ?= acceptance
+.DEFAULT_GOAL := help
+TESTS = $(patsubst service/test/%.ts,service/dist/test/%.js,$(wildcard service/test/*.test.ts)) \
+	$(patsubst verifier/test/%.ts,verifier/dist/test/%.js,$(wildcard verifier/test/*.test.ts)) \
+	$(patsubst infra/test/%.ts,infra/test/dist/%.js,$(filter-out infra/test/docker%,$(wildcard infra/test/*.test.ts)))
+MAKEFLAGS += --no-print-directory
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: build ## start the system, return when it can be verified [PLATFORM=vagrant|docker|process] [NODE="control worker1"]
+	@infra/control up
+
+verify: build ## is it what it promises? TAP on stdout [NODE=all] [TARGETS=host:port,...] [EXPECT=unready] [STRICT=1]
+	@node verifier/dist/verify.js
+
+drill: build ## break it on purpose and see it heal [DRILL=db-down]
+	@node verifier/dist/drill.js $(DRILL)
+
+drills: build ## every drill, one after the other
+	@node verifier/dist/drill.js all
+
+recover: ## undo every fault that is still in place
+	@infra/control recover
+
+status: build ## what runs where, and what each node answers
+	@infra/control status
+
+logs: ## the last lines of every log [LINES=50]
+	@infra/control logs
+
+halt: ## stop services first, then machines; data is kept
+	@infra/control halt
+
+destroy: ## stop everything and remove it, data too
+	@infra/control destroy
+
+acceptance: build ## the specification's acceptance list, from a clean state to a clean state
+	@node verifier/dist/acceptance.js
+
+test: build ## every test that needs neither container engine nor hypervisor
+	@node --test --test-reporter=spec --test-concurrency=2 $(TESTS)
+
+build: node_modules/.package-lock.json ## compile what has changed (talks on stderr)
+	@node_modules/.bin/tsc -b >&2
+
+clean: ## remove what the build made, not the system's state
+	@rm -rf node_modules service/dist verifier/dist infra/test/dist
+
+node_modules/.package-lock.json: package-lock.json
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 && touch $@
+
+.PHONY: help up verify drill drills recover status logs halt destroy acceptance test build clean

@@ -1,0 +1,127 @@
+// The process platform under its own verbs, with a real service and a real PostgreSQL.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import test from 'node:test';
+import { openStack, runIn, root } from './stack.ts';
+import type { Stack } from './stack.ts';
+
+const facts = async (stack: Stack) => JSON.parse((await stack.control('facts')).stdout) as { api: { pid: number; restart_count: number; state: string }; db: { pid: number; state: string } };
+
+async function until<T>(look: () => Promise<T>, good: (seen: T) => boolean, deadlineMs = 10_000): Promise<T> {
+  const end = performance.now() + deadlineMs;
+  for (;;) {
+    const seen = await look();
+    if (good(seen)) return seen;
+    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms; last seen ${JSON.stringify(seen)}`);
+  }
+}
+
+test('up makes a stack once: the second up changes nothing, a killed service and a killed database come back', async t => {
+  const stack = await openStack(t);
+  assert.equal((await stack.control('up')).code, 0);
+  const first = await facts(stack);
+  assert.equal((await stack.control('up')).code, 0);
+  assert.deepEqual(await facts(stack), first);
+
+  process.kill(first.api.pid, 'SIGKILL');
+  const again = await until(() => facts(stack), seen => seen.api.restart_count === 1 && seen.api.state === 'running');
+  assert.notEqual(again.api.pid, first.api.pid);
+
+  process.kill(first.db.pid, 'SIGKILL');
+  await until(() => facts(stack), seen => seen.db.state === 'running' && seen.db.pid !== first.db.pid);
+  assert.equal((await stack.control('up')).code, 0, 'verifiable again');
+});
+
+test('halt keeps the data and leaves no process, destroy leaves nothing', async t => {
+  const stack = await openStack(t);
+  await stack.control('up');
+  const { api, db } = await facts(stack);
+  const placed = await fetch(`http://127.0.0.1:${stack.port}/order?symbol=BTC&side=buy&qty=1`, { method: 'POST' });
+  assert.equal(placed.status, 201);
+
+  assert.equal((await stack.control('halt')).code, 0);
+  for (const pid of [api.pid, db.pid]) assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
+  assert.equal((await stack.control('targets')).stdout, '');
+  assert.match((await stack.control('logs')).stdout, /database system is shut down/, 'a fast shutdown, not an immediate one');
+
+  await stack.control('up');
+  const found = await fetch(new URL(placed.headers.get('location') ?? '', `http://127.0.0.1:${stack.port}`));
+  assert.equal(found.status, 200);
+
+  assert.equal((await stack.control('destroy')).code, 0);
+  await assert.rejects(stat(join(stack.state, 'process')), { code: 'ENOENT' });
+  assert.equal((await stack.control('platform')).code, 1);
+});
+
+test('a port that somebody else has is named, with its owner and the way out', async t => {
+  const stack = await openStack(t);
+  const other = createServer().listen(stack.port, '127.0.0.1');
+  t.after(() => other.close());
+  await once(other, 'listening');
+  const refused = await stack.control('up');
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, new RegExp(`port ${stack.port} on 127\\.0\\.0\\.1 is taken.*ORDERS_PORT`));
+});
+
+test('a stale pid file and a half-made cluster do not keep a stack from starting', async t => {
+  const stack = await openStack(t);
+  const dir = join(stack.state, 'process', 'control');
+  await mkdir(join(dir, 'db', 'data.new'), { recursive: true });
+  await writeFile(join(dir, 'db', 'data.new', 'PG_VERSION'), '15\n');
+  await writeFile(join(dir, 'service.pid'), '1\n');
+  await writeFile(join(dir, 'service.supervisor'), '1\n');
+  const up = await stack.control('up');
+  assert.equal(up.code, 0, up.stderr);
+  assert.notEqual((await facts(stack)).api.pid, 1);
+});
+
+test('the cluster has checksums and fsync on, a 0600 password, and a role that may do little', async t => {
+  const stack = await openStack(t);
+  await stack.control('up');
+  const db = join(stack.state, 'process', 'control', 'db');
+  const ask = async (sql: string) => (await stack.run(join(root, 'infra/cluster'), 'psql', db, '-Atc', sql)).stdout.trim();
+  assert.equal(await ask("select string_agg(setting, ',' order by name) from pg_settings where name in ('data_checksums', 'fsync', 'full_page_writes', 'synchronous_commit')"), 'on,on,on,on');
+  assert.equal(await ask("select rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls from pg_roles where rolname = 'orders'"), 'f');
+  assert.equal(await ask("select pg_get_userbyid(datdba) from pg_database where datname = 'orders'"), 'postgres');
+  const password = join(db, 'password');
+  assert.equal((await stat(password)).mode & 0o777, 0o600);
+  assert.ok((await readFile(password, 'utf8')).length >= 43, '256 bits');
+});
+
+test('a fault is in the journal from its injection to its recovery, and halt speaks up about it', async t => {
+  const stack = await openStack(t);
+  await stack.control('up');
+  assert.equal((await stack.control('inject', 'db-down')).code, 0);
+  assert.equal((await stack.control('inject', 'db-down')).code, 0, 'a fault may be injected twice');
+  assert.match((await stack.control('journal')).stdout, /^control db-down \d{4}-\d\d-\d\dT[\d:]+Z\n$/);
+  assert.match((await stack.control('halt')).stderr, /db-down is still in place on control/);
+  assert.equal((await stack.control('recover')).code, 0);
+  assert.equal((await stack.control('journal')).stdout, '');
+});
+
+test('what cannot be done or understood leaves no journal entry and says what would be right', async t => {
+  const stack = await openStack(t);
+  assert.equal((await stack.control('inject', 'db-down')).code, 1, 'nothing is up');
+  await stack.control('up');
+  assert.equal((await stack.control('inject', 'port-dropped')).code, 3);
+  const unknown = await stack.control('inject', 'db-gone');
+  assert.equal(unknown.code, 2);
+  assert.match(unknown.stderr, /db-gone.*known:.*db-down/);
+  assert.equal((await stack.control('journal')).stdout, '');
+  const verb = await stack.control('explode');
+  assert.equal(verb.code, 2);
+  assert.match(verb.stderr, /explode/);
+  const node = await runIn({ ...stack.env, NODE: 'worker9' }, join(root, 'infra/control'), ['status']);
+  assert.equal(node.code, 2);
+  assert.match(node.stderr, /worker9.*known: control, worker1, worker2/);
+});
+
+test('without server programs up fails with one error: where it looked and what to install', async t => {
+  const stack = await openStack(t);
+  const up = await runIn({ ...stack.env, PG_BIN: '/nowhere' }, join(root, 'infra/control'), ['up']);
+  assert.equal(up.code, 1);
+  assert.match(up.stderr, /\/nowhere[^]*apt-get install postgresql[^]*dnf install postgresql-server[^]*brew install postgresql/);
+});
