@@ -33,6 +33,12 @@ export function watchConnections({ requestTimeoutMs, maxPipelined, lingerMs }: C
     // An answer that nobody reads holds its connection no longer than a request may take to arrive.
     for (const { req, answeredMs } of exchanges) if (answeredMs > 0 && now - answeredMs > requestTimeoutMs) req.socket.destroy();
   }
+  // One connection may not fill the memory with requests whose answers wait behind a slow one. Node starts reading again at
+  // the end of every message it has parsed, so the pause has to come after that.
+  function throttle(socket: Socket, line: Line): void {
+    if (line.pending >= maxPipelined) process.nextTick(() => void (line.pending >= maxPipelined && socket.pause()));
+    else if (socket.isPaused()) socket.resume();
+  }
   const sweeper = setInterval(sweep, 500).unref();
   return {
     add: socket => {
@@ -48,12 +54,11 @@ export function watchConnections({ requestTimeoutMs, maxPipelined, lingerMs }: C
       exchanges.add(exchange);
       line.newest = exchange;
       line.pending += 1;
-      // One connection may not fill the memory with requests whose answers wait behind a slow one.
-      if (line.pending >= maxPipelined) socket.pause();
+      throttle(socket, line);
       exchange.res.once('close', () => {
         exchanges.delete(exchange);
         line.pending -= 1;
-        if (line.pending < maxPipelined && socket.isPaused()) socket.resume();
+        throttle(socket, line);
         ended();
       });
     },

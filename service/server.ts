@@ -50,7 +50,7 @@ class HttpLayer implements Layer {
     this.#server.on('checkExpectation', (req, res) => void this.#serve(req, res));
     this.#server.on('checkContinue', (req, res) => void this.#serve(req, res, () => res.writeContinue()));
     this.#server.on('connect', (_req, socket: Socket) => this.#refuseTunnel(socket));
-    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => this.#refuse(socket, explain(error)));
+    this.#server.on('clientError', (error: ClientError, socket: Socket) => this.#refuse(socket, explain(error)));
     this.#server.on('drop', () => { this.#dropped += 1; });
   }
 
@@ -98,6 +98,8 @@ class HttpLayer implements Layer {
     try {
       const head = { version: req.httpVersion, method: req.method ?? '', target: req.url ?? '', rawHeaders: req.rawHeaders };
       const { path, query, hasBody } = checkHead(head, this.#limits.maxBodyBytes);
+      // Node forgets what follows such requests in the same packet, or closes after their answer by itself.
+      if (req.headers.upgrade !== undefined || (invite && !hasBody)) line.closing = true;
       if (hasBody) invite?.();
       const body = hasBody ? await readBody(exchange, this.#limits.maxBodyBytes) : Buffer.alloc(0);
       checkTrailers(req.rawTrailers);
@@ -125,11 +127,14 @@ class HttpLayer implements Layer {
     else this.#linger(exchange, text);
   }
 
+  // The answer is out and our side closed while the rest of the request is still read: a reset could overtake the answer.
   #linger({ req, res }: Exchange, text: string): void {
+    if (res.socket === null) return void res.end(text);
     if (req.method === 'HEAD' || text === '') res.flushHeaders();
     else res.write(text);
+    req.socket.end();
     this.#connections.cutSoon(req.socket);
-    req.once('end', () => res.end());
+    req.once('end', () => req.socket.destroySoon());
     req.resume();
   }
 
@@ -165,10 +170,14 @@ class HttpLayer implements Layer {
   }
 }
 
-function explain({ code }: NodeJS.ErrnoException): Problem {
+type ClientError = NodeJS.ErrnoException & { rawPacket?: Buffer };
+
+function explain({ code, rawPacket }: ClientError): Problem {
   if (code === 'HPE_HEADER_OVERFLOW') return new Problem('headers_too_large', 'a head has at most 16384 bytes');
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Problem('request_timeout', 'the request did not arrive in time');
-  if (code === 'HPE_INVALID_VERSION') return new Problem('http_version_not_supported', 'speak HTTP/1.1 or HTTP/1.0');
+  // The parser calls any broken end of the first line so.
+  const said = code === 'HPE_INVALID_VERSION' ? / HTTP\/\d\.\d\r\n/.exec(rawPacket?.toString('latin1') ?? '') : null;
+  if (said) return new Problem('http_version_not_supported', 'speak HTTP/1.1 or HTTP/1.0');
   return new Problem('bad_request', 'this is not HTTP/1.1');
 }
 

@@ -1,0 +1,49 @@
+// The process: the only reader of the environment and of signals. Exit 78 for a refused configuration, 0 after a drain, 1 else.
+import { readFileSync } from 'node:fs';
+import { parseConfig } from './config.ts';
+import type { Config } from './config.ts';
+import { openLog } from './log.ts';
+import type { Fields, Log } from './log.ts';
+import { openService, stackOf } from './service.ts';
+import { openStore } from './store.ts';
+
+const maxBufferedLogBytes = 1_048_576;
+
+const parsed = parseConfig(process.env, path => readFileSync(path, 'utf8'));
+if ('complaints' in parsed) {
+  process.stderr.write(`${parsed.complaints.join('\n')}\n`);
+  process.exitCode = 78;
+} else {
+  const log = openLog(process.stdout, parsed.config.service.logLevel, maxBufferedLogBytes);
+  // Who reads the log may go away; the service stays, and the line was all that was lost.
+  process.stdout.on('error', () => log.lost());
+  process.once('uncaughtException', error => void leave(log, 1, 'crashed', { error: stackOf(error) }));
+  await run(parsed.config, log);
+}
+
+async function run(config: Config, log: Log): Promise<void> {
+  const onEvent = (event: string, fields: Fields): void => (event === 'database_down' ? log.warn(event, fields) : log.info(event, fields));
+  const store = openStore({ ...config.database, applicationName: config.service.name, onEvent });
+  const opening = openService({ config, store, log });
+  let signals = 0;
+  const onSignal = async (signal: string): Promise<void> => {
+    signals += 1;
+    if (signals > 1) return leave(log, 1, 'drain_cut_short', { signal });
+    const code = await (await opening).drain();
+    return leave(log, code, 'exit', { signal, code });
+  };
+  process.on('SIGTERM', signal => void onSignal(signal));
+  process.on('SIGINT', signal => void onSignal(signal));
+  try {
+    await opening;
+  } catch (error) {
+    await leave(log, 1, 'cannot_listen', { error: stackOf(error) });
+  }
+}
+
+async function leave(log: Log, code: number, event: string, fields: Record<string, string | number>): Promise<void> {
+  if (code === 0) log.info(event, fields);
+  else log.error(event, fields);
+  await log.flush(200);
+  process.exit(code);
+}

@@ -1,0 +1,100 @@
+// The service put together: store, readiness, routes, layer, metrics and log. Opened by main.ts, and by tests with another store.
+import { randomUUID } from 'node:crypto';
+import type { Config } from './config.ts';
+import { drain } from './drain.ts';
+import type { Fields, Log } from './log.ts';
+import type { Answered } from './handler.ts';
+import { openMetrics } from './metrics.ts';
+import type { Metrics } from './metrics.ts';
+import { watchReadiness } from './readiness.ts';
+import { createRouter } from './router.ts';
+import { openRoutes } from './routes.ts';
+import { createHttpLayer } from './server.ts';
+import type { Limits } from './server.ts';
+import type { Probe, Store } from './store.ts';
+import { version } from './openapi.ts';
+
+export type Service = { port: number; drain(): Promise<number>; close(): Promise<void> };
+type Parts = { config: Config; store: Store; log: Log };
+
+const lookEveryMs = 2000;
+
+/** Listens before it has ever spoken to the database, and stays whatever the database does. */
+export async function openService({ config, store, log }: Parts): Promise<Service> {
+  const build = describeBuild(config);
+  const metrics = openMetrics(pick(build, ['version', 'git_sha', 'node']));
+  const readiness = watchReadiness(store, config.ready);
+  const state = { draining: false };
+  const look = watchTransitions(metrics);
+  const checked = { last: readiness.last, check: async () => look(await readiness.check()) };
+  const routes = openRoutes({
+    store, readiness: checked, version: build, draining: () => state.draining,
+    deadlineMs: config.database.waitTimeoutMs + config.database.queryTimeoutMs + 1000,
+    metrics: async () => metrics.render({
+      layer: layer.stats(), pool: store.stats(), probe: await checked.check(), draining: state.draining, logDropped: log.dropped(),
+    }),
+  });
+  const layer = createHttpLayer(createRouter(routes), limitsOf(config), answered => {
+    metrics.observe(answered);
+    tell(log, answered);
+  });
+  const port = await layer.listen(config.server.port, config.server.host);
+  // Nobody may be asking, and still the log and the counters should know when the database went.
+  const looker = setInterval(() => void checked.check(), lookEveryMs).unref();
+  log.info('listening', { host: config.server.host, port, ...build });
+  const announce = (): void => {
+    state.draining = true;
+    metrics.transition('draining');
+    clearInterval(looker);
+  };
+  const stop = (): void => {
+    clearInterval(looker);
+    metrics.close();
+    layer.closeAll();
+  };
+  return {
+    port,
+    drain: () => drain({ layer, store, log, announce }, config.drain).finally(stop),
+    close: () => store.close(0).finally(stop),
+  };
+}
+
+function describeBuild({ service }: Config): Record<string, string> {
+  return {
+    service: service.name, env: service.env, version, log_level: service.logLevel, git_sha: service.gitSha, build_time: service.buildTime,
+    instance_id: randomUUID(), started_at: new Date().toISOString(), node: process.version,
+  };
+}
+
+function pick(values: Record<string, string>, names: string[]): Record<string, string> {
+  return Object.fromEntries(names.map(name => [name, values[name] ?? '']));
+}
+
+function limitsOf({ server }: Config): Limits {
+  const { headersTimeoutMs, requestTimeoutMs, maxConnections, maxBodyBytes } = server;
+  return { headersTimeoutMs, requestTimeoutMs, maxConnections, maxBodyBytes, keepAliveTimeoutMs: 5000, maxPipelined: 64, lingerMs: 1000 };
+}
+
+// Every look passes here, so that a change is counted once, whoever saw it first; the store has it logged.
+function watchTransitions(metrics: Pick<Metrics, 'transition'>): (probe: Probe) => Probe {
+  let before: boolean | null = null;
+  return probe => {
+    if (probe.up !== before) metrics.transition(probe.up ? 'ready' : 'unready');
+    before = probe.up;
+    return probe;
+  };
+}
+
+const quiet = new Set(['/health', '/ready', '/metrics']);
+
+function tell(log: Log, { requestId, method, route, status, ms, note }: Answered): void {
+  const fields: Fields = { request_id: requestId, method: method.slice(0, 16), route, status, ms: Math.round(ms * 10) / 10, code: note.code, reason: note.reason };
+  if (note.error !== undefined) log.error('request_failed', { ...fields, error: stackOf(note.error) });
+  else if (quiet.has(route)) log.debug('request', fields);
+  else if (status >= 500) log.warn('request', fields);
+  else log.info('request', fields);
+}
+
+export function stackOf(error: unknown): string {
+  return error instanceof Error ? error.stack ?? error.message : String(error);
+}

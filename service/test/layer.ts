@@ -1,0 +1,30 @@
+// The HTTP layer on a port of its own, with an echo or with the real routes behind it.
+import type { TestContext } from 'node:test';
+import type { Answered, Handler } from '../handler.ts';
+import { createRouter } from '../router.ts';
+import { openRoutes } from '../routes.ts';
+import { createHttpLayer } from '../server.ts';
+import type { Layer, Limits } from '../server.ts';
+import type { Store } from '../store.ts';
+import { openFakeStore } from './fake-store.ts';
+
+export const limits: Limits = {
+  headersTimeoutMs: 5000, requestTimeoutMs: 10_000, keepAliveTimeoutMs: 5000,
+  maxConnections: 5000, maxBodyBytes: 16_384, maxPipelined: 64, lingerMs: 1000,
+};
+
+export const echo: Handler = ({ method, path, query, body }) => ({ status: 200, body: { method, path, query, bytes: body.length } });
+
+export async function openLayer(t: TestContext, handler: Handler, given: Partial<Limits> = {}): Promise<{ port: number; layer: Layer; told: Answered[] }> {
+  const told: Answered[] = [];
+  const layer = createHttpLayer(handler, { ...limits, ...given }, answered => told.push(answered));
+  t.after(() => layer.closeAll());
+  return { port: await layer.listen(0, '127.0.0.1'), layer, told };
+}
+
+export function realRoutes(store: Store = openFakeStore()): Handler {
+  const probe = { up: true, latencyMs: 1, since: new Date().toISOString() };
+  return createRouter(openRoutes({
+    store, readiness: { check: async () => probe, last: () => probe }, version: {}, deadlineMs: 2000, draining: () => false, metrics: async () => '',
+  }));
+}
