@@ -11,8 +11,7 @@ export type Verdict = { kind: Kind; reason: Reason };
 
 /** Reads a SQLSTATE, an errno name or a code of the client library. The most exact row decides; no row: a bug. */
 export function parseCode(code: string): Verdict {
-  const row = ROWS.get(code) ?? (/^[0-9A-Z]{5}$/.test(code) ? ROWS.get(code.slice(0, 2)) : undefined);
-  return row ?? { kind: 'bug', reason: 'unknown' };
+  return ROWS.get(code) ?? ROWS.get(`${code.slice(0, 2)}xxx`) ?? { kind: 'bug', reason: 'unknown' };
 }
 
 /** True for codes with which a server, or the network on its behalf, turned a new connection away. */
@@ -42,18 +41,18 @@ tell('unavailable', 'unknown', 'EMFILE ENFILE ENOBUFS ENOMEM');
 tell('overloaded', 'overloaded', 'QUEUE_FULL QUEUE_TIMEOUT');
 tell('unavailable', 'closing', 'CLOSING');
 // PostgreSQL, by class and then by exact code.
-tell('unavailable', 'connection_lost', '08');
+tell('unavailable', 'connection_lost', '08xxx');
 tell('unavailable', 'protocol_error', '08P01');
-tell('unavailable', 'credentials_rejected', '28');
+tell('unavailable', 'credentials_rejected', '28xxx');
 tell('unavailable', 'database_missing', '3D000');
-tell('unavailable', 'unknown', '40 53 57 58');
+tell('unavailable', 'unknown', '40xxx 53xxx 57xxx 58xxx');
 tell('unavailable', 'disk_full', '53100');
 tell('unavailable', 'too_many_connections', '53300');
 tell('unavailable', 'statement_timeout', '57014');
 tell('unavailable', 'shutting_down', '57P01 57P02');
 tell('unavailable', 'starting_up', '57P03');
-// 57P04: the database was dropped while we were connected to it.
-tell('unavailable', 'database_missing', '57P04');
+// Dropped while we were connected to it, or closed to connections.
+tell('unavailable', 'database_missing', '57P04 55000');
 tell('unavailable', 'lock_timeout', '55P03');
 tell('unavailable', 'read_only', '25006');
 // A missing table, column, schema or right is a matter of the deployment: it ends when the database is put right.

@@ -1,0 +1,70 @@
+// A real PostgreSQL in a folder and on a port of its own, for as long as a test file runs.
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { StoreOptions } from '../store.ts';
+
+export type Owner = { after(close: () => Promise<void>): void };
+
+export type Database = {
+  port: number;
+  password: string;
+  /** A verb of infra/cluster: start, stop, kill, freeze, thaw, … */
+  cluster(verb: string, ...more: string[]): Promise<string>;
+  /** Runs SQL as the superuser; gives back the bare rows. In the database orders, or in one that is always there. */
+  psql(text: string, database?: 'orders' | 'postgres'): Promise<string>;
+};
+
+export const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** The cluster is running when this returns, and is gone after the owner. */
+export async function openDatabase(owner: Owner): Promise<Database> {
+  const dir = await mkdtemp(join(tmpdir(), 'orders-test-'));
+  const cluster = async (verb: string, ...more: string[]): Promise<string> => {
+    const { stdout } = await promisify(execFile)(join(root, 'infra/cluster'), [verb, dir, ...more], { timeout: 60_000 });
+    return stdout.trim();
+  };
+  owner.after(async () => {
+    await cluster('remove');
+    await rm(dir, { recursive: true, force: true });
+  });
+  const port = await freePort();
+  await cluster('init', String(port));
+  await cluster('start');
+  const password = (await readFile(join(dir, 'password'), 'utf8')).trim();
+  return { port, password, cluster, psql: (text, database = 'orders') => cluster('psql', '-d', database, '-At', '-c', text) };
+}
+
+/** Store options with the service's defaults, for the given port. */
+export function storeOptions(password: string, port: number, more: Partial<StoreOptions> = {}): StoreOptions {
+  return {
+    host: '127.0.0.1', port, database: 'orders', user: 'orders', password, applicationName: 'orders-test',
+    poolSize: 8, queueSize: 32, waitTimeoutMs: 1000, connectTimeoutMs: 1000, queryTimeoutMs: 2500,
+    statementTimeoutMs: 2000, lockTimeoutMs: 1000, onEvent: () => {}, ...more,
+  };
+}
+
+/** A port on which nobody listens. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise(resolve => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+/** Looks again until it holds; throws with the last thing seen. */
+export async function until<T>(see: () => T | Promise<T>, holds: (seen: T) => boolean, deadlineMs: number): Promise<T> {
+  const endMs = performance.now() + deadlineMs;
+  for (;;) {
+    const seen = await see();
+    if (holds(seen)) return seen;
+    if (performance.now() > endMs) throw new Error(`not within ${deadlineMs} ms, last seen: ${JSON.stringify(seen)}`);
+    await new Promise(resolve => setTimeout(resolve, 20));
+  }
+}
