@@ -26,7 +26,7 @@ recover: ## undo every fault that is still in place
 	@infra/control recover
 
 status: build ## what runs where, and what each node answers
-	@infra/control status
+	@infra/control status && node verifier/dist/status.js
 
 logs: ## the last lines of every log [LINES=50]
 	@infra/control logs
