@@ -1,0 +1,62 @@
+// The timeline: what its measures say about samples, and that it looks on time.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { detectedMs, edges, lanes, recoveredMs, stripChart, watchTimeline, within } from '../timeline.ts';
+import type { Grade, Lane, Sample } from '../timeline.ts';
+import { until } from '../until.ts';
+
+const row = (lane: Lane, grades: Grade[]): Sample[] =>
+  grades.map((grade, i) => ({ lane, grade, word: grade, fromMs: i * 100, toMs: i * 100 + 10 }));
+const ready = row('ready', ['good', 'good', 'refused', 'bad', 'refused', 'good', 'good']);
+
+test('detected is the first sight that is not good after the fault', () => {
+  assert.equal(detectedMs(ready, 'ready', 105), 105);
+  assert.equal(detectedMs(row('ready', ['good', 'good']), 'ready', 0), null);
+});
+
+test('recovered counts from the last sight that was not good, so a flicker is no recovery', () => {
+  assert.equal(recoveredMs(ready, 'ready', 300), 210);
+  assert.equal(recoveredMs(row('ready', ['refused', 'good', 'refused']), 'ready', 0), null);
+  assert.equal(recoveredMs(row('ready', ['good', 'refused', 'good', 'refused', 'good']), 'ready', 0), 410);
+});
+
+test('edges tell each change of a lane, once', () => {
+  assert.deepEqual(edges(ready, 'ready').map(edge => `${edge.atMs} ${edge.from} ${edge.to}`),
+    ['210 good refused', '310 refused bad', '410 bad refused', '510 refused good']);
+});
+
+test('a look that began before a span or ended after it says nothing about the span', () => {
+  assert.deepEqual(within(ready, 'ready', [200, 405]).map(sample => sample.fromMs), [200, 300]);
+});
+
+test('the strip chart shows the worst of each cell and where the marks are', () => {
+  const chart = stripChart({ samples: ready, marks: new Map([['inject', 200]]) });
+  assert.ok(chart.includes('ready  |==oxo==|'), chart.join('\n'));
+  assert.ok(chart.includes('          ^ inject'), chart.join('\n'));
+});
+
+test('every lane is looked at again and again, a slow one never twice at a time', async t => {
+  let slow = 0;
+  let slowest = 0;
+  const good = async () => ({ grade: 'good' as const, word: '200' });
+  const write = async () => {
+    slowest = Math.max(slowest, slow += 1);
+    await new Promise(resolve => { setTimeout(resolve, 60); });
+    slow -= 1;
+    return { grade: 'bad' as const, word: 'silent' };
+  };
+  const timeline = watchTimeline({ tcp: good, health: good, ready: good, read: good, write }, 20);
+  t.after(() => timeline.stop());
+  await until(async () => timeline.samples.length, length => length > 40, 5_000);
+  await timeline.stop();
+  const ended = timeline.samples.length;
+  assert.deepEqual([...new Set(timeline.samples.map(sample => sample.lane))].sort(), [...lanes].sort());
+  assert.equal(slowest, 1);
+  assert.equal(timeline.samples.length, ended);
+});
+
+test('a look that throws is told to whoever stops the timeline', async () => {
+  const good = async () => ({ grade: 'good' as const, word: '200' });
+  const timeline = watchTimeline({ tcp: good, health: good, ready: () => Promise.reject(new Error('boom')), read: good, write: good });
+  await assert.rejects(timeline.stop(), /boom/);
+});
