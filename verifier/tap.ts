@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { findFault, watchPoints } from './report.ts';
+import { closing, findFault, watchPoints } from './report.ts';
 import type { Point } from './report.ts';
 import type { Env } from './options.ts';
 
@@ -37,13 +37,12 @@ export async function superviseTap(file: string, args: string[], { env, onEnd }:
     child.on('exit', (code, signal) => resolve({ code, signal }));
     child.on('error', () => resolve({ code: 2, signal: null }));
   });
-  for await (const line of createInterface({ input: child.stdout })) {
-    watch.take(line);
-    write(line);
-  }
+  for await (const line of createInterface({ input: child.stdout })) watch.take(line).forEach(write);
   const end = await ended;
   if (end.code === 2 && watch.points.length === 0) return 2;
-  const fault = findFault(watch.points, { ...end, planned: watch.planned() });
+  if (!watch.begun) write('TAP version 13');
+  if (watch.points.length === 0 && end.signal === null) closing(watch).forEach(write);
+  const fault = findFault(watch.points, { ...end, planned: watch.planned });
   for (const line of [...(fault ? [fault] : []), ...onEnd({ points: watch.points, fault })]) write(`# ${line}`);
   signals.stop();
   return signals.seen() ?? (fault === null ? 0 : 1);

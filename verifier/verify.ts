@@ -26,7 +26,7 @@ async function main(args: string[]): Promise<number> {
   const complaints = 'complaints' in read ? [...read.complaints] : [];
   if (args.length > 0) complaints.push('no arguments are taken, but TARGETS EXPECT STRICT NODE PLATFORM ORDERS_STATE SCALE CONTROL are');
   if ('complaints' in read || complaints.length > 0) return cannotRun(complaints.join('; '));
-  if (!isSupervised(process.env)) return superviseTap(fileURLToPath(import.meta.url), args, { env: process.env, onEnd: ({ points }) => summary(points) });
+  if (!isSupervised(process.env)) return superviseTap(fileURLToPath(import.meta.url), args, { env: process.env, onEnd: ({ points }) => summary(points, read.options) });
   try {
     return await verify(read.options);
   } catch (error) {
@@ -77,9 +77,9 @@ async function compareNodes(sighted: Sighted[], below: string | null | undefined
   await climb(stage, [{ name: 'contained', checks: [{ claim: `one image and one commit on ${names}`, ...skip, run: same }] }], { label: 'nodes' });
 }
 
-function summary(points: Point[]): string[] {
+function summary(points: Point[], { expect }: Options): string[] {
   const faults = points.filter(({ name }) => / journal: /.test(name)).map(({ name }) => name);
-  return [...faults, verdict(points)];
+  return [...faults, verdict(points, expect)];
 }
 
 function cannotRun(why: string): number {
