@@ -1,0 +1,106 @@
+// TCP and HTTP against sockets that misbehave: the reason is kept, and the deadline too.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { ask, tell } from '../http.ts';
+import { probe, stateOf } from '../tcp.ts';
+
+type Door = { host: string; port: number };
+
+async function open(t: TestContext, serve: (socket: Socket) => void): Promise<Door & { accepted: () => number }> {
+  const sockets: Socket[] = [];
+  const server = createServer(socket => { sockets.push(socket.on('error', () => socket.destroy())); serve(socket); });
+  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve); });
+  t.after(() => { for (const socket of sockets) socket.destroy(); server.close(); });
+  return { host: '127.0.0.1', port: (server.address() as AddressInfo).port, accepted: () => sockets.length };
+}
+
+const answer = (text: string) => (socket: Socket) => { socket.once('data', () => socket.end(text)); };
+const asked = (door: Door, more: object = {}) => ask(door, { path: '/', deadlineMs: 1_000, ...more });
+
+test('a port that keeps the connection is held, for as long as was asked', async t => {
+  const sight = await probe(await open(t, () => {}), 1_000, 80);
+  assert.equal(sight.state, 'held');
+  assert.ok(sight.ms >= 78, `${sight.ms} ms`);
+});
+
+test('a port that speaks first is held', async t => {
+  assert.equal((await probe(await open(t, socket => socket.write('hello')), 1_000)).state, 'held');
+});
+
+test('a port that accepts and closes is not held, however late it closes', async t => {
+  assert.equal((await probe(await open(t, socket => socket.end()), 1_000)).state, 'accepted_then_closed');
+  assert.equal((await probe(await open(t, socket => { setTimeout(() => socket.end(), 60); }), 1_000)).state, 'accepted_then_closed');
+});
+
+test('a reset and a refusal are told apart', async t => {
+  const { state, code } = await probe(await open(t, socket => socket.resetAndDestroy()), 1_000);
+  assert.deepEqual([state, code], ['reset', 'ECONNRESET']);
+  assert.equal((await probe({ host: '127.0.0.1', port: 1 }, 1_000)).state, 'refused');
+});
+
+test('an address that no route leads to is unreachable', async () => {
+  assert.equal((await probe({ host: '255.255.255.255', port: 1 }, 5_000)).state, 'unreachable');
+  assert.equal(stateOf('EHOSTUNREACH', false), 'unreachable');
+  assert.equal(stateOf('ETIMEDOUT', false), 'silent');
+});
+
+test('a port whose queue is full and never emptied is silent at the deadline', async t => {
+  // One that listens with no queue to speak of and never accepts; two callers fill it, the next gets no answer at all.
+  const script = `const s = require('net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+    require('fs').writeSync(1, s.address().port + '\\n'); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); })`;
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => child.kill('SIGKILL'));
+  const port = Number(await new Promise(resolve => { child.stdout.once('data', resolve); }));
+  const fill = await Promise.all(Array.from({ length: 6 }, () => probe({ host: '127.0.0.1', port }, 600, 900)));
+  assert.ok(fill.some(({ state }) => state === 'silent'), JSON.stringify(fill));
+  assert.ok(fill.filter(({ state }) => state === 'silent').every(({ ms }) => ms >= 598 && ms < 2_000), JSON.stringify(fill));
+});
+
+test('an answer comes with status, headers, text and JSON', async t => {
+  const sight = await asked(await open(t, answer('HTTP/1.1 201 Created\r\nx-a: b\r\ncontent-length: 7\r\n\r\n{"a":1}')));
+  assert.ok(sight.state === 'answered');
+  assert.deepEqual([sight.status, sight.headers.get('x-a'), sight.text, sight.json], [201, 'b', '{"a":1}', { a: 1 }]);
+});
+
+test('each exchange has a socket of its own', async t => {
+  const door = await open(t, socket => socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')));
+  for (let i = 0; i < 3; i++) assert.equal((await asked(door)).state, 'answered');
+  assert.equal(door.accepted(), 3);
+});
+
+test('a redirect is told, not followed', async t => {
+  const door = await open(t, answer('HTTP/1.1 302 Found\r\nlocation: /there\r\ncontent-length: 0\r\n\r\n'));
+  assert.equal(tell(await asked(door)), '302 to /there');
+  assert.equal(door.accepted(), 1);
+});
+
+test('what is no whole answer keeps its reason', async t => {
+  const cases: [string, (socket: Socket) => void, RegExp][] = [
+    ['closes', socket => { socket.once('data', () => socket.end()); }, /^accepted_then_closed$/],
+    ['resets', socket => { socket.once('data', () => socket.resetAndDestroy()); }, /^reset \(ECONNRESET\)$/],
+    ['is no HTTP', answer('SSH-2.0-x\r\n'), /^malformed \(HPE_/],
+    ['half a body', answer('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf'), /^malformed \(half a body\)$/],
+    ['half a chunk', answer('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nhalf'), /^malformed \(half a body\)$/],
+    ['too much', answer(`HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(1_100_000)}`), /^malformed \(body above 1048576 bytes\)$/],
+  ];
+  for (const [name, serve, wish] of cases) assert.match(tell(await asked(await open(t, serve))), wish, name);
+  assert.equal((await asked({ host: '127.0.0.1', port: 2 })).state, 'refused');
+  assert.equal((await asked({ host: '255.255.255.255', port: 8000 }, { deadlineMs: 5_000 })).state, 'unreachable');
+});
+
+test('no answer, and an answer that never ends, are silent at the deadline', async t => {
+  for (const serve of [() => {}, (socket: Socket) => { socket.write('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf'); }]) {
+    const sight = await asked(await open(t, serve), { deadlineMs: 200 });
+    assert.equal(sight.state, 'silent');
+    assert.ok(sight.ms >= 198 && sight.ms < 1_000, `${sight.ms} ms`);
+  }
+});
+
+test('a peer that accepts and closes at once is told at the deadline at the latest', async t => {
+  const sight = await asked(await open(t, socket => socket.end()), { deadlineMs: 300 });
+  assert.ok(['accepted_then_closed', 'reset', 'silent'].includes(sight.state), sight.state);
+});
