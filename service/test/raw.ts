@@ -4,10 +4,10 @@ import type { Socket } from 'node:net';
 
 export type Answer = { status: number; headers: Map<string, string>; body: string };
 export type Heard = { answers: Answer[]; rest: string; end: 'closed' | 'reset' | 'open'; ms: number };
-type Wish = { port: number; bytes: string | Buffer; deadlineMs?: number; halfClose?: boolean; head?: boolean; until?: number; from?: string };
+type Wish = { port: number; bytes: string | Buffer; deadlineMs?: number; halfClose?: boolean; head?: boolean; until?: number; from?: string; sendFirst?: boolean };
 
-/** Listens until the other side closes, until `until` answers are there, or until the deadline. */
-export function talk({ port, bytes, deadlineMs = 5000, halfClose = false, head = false, until = Infinity, from }: Wish): Promise<Heard> {
+/** sendFirst: reads nothing before all is sent, as simple clients do. Listens until the other side closes, until `until` answers are there, or until the deadline. */
+export function talk({ port, bytes, deadlineMs = 5000, halfClose = false, head = false, until = Infinity, from, sendFirst = false }: Wish): Promise<Heard> {
   return new Promise(resolve => {
     const startedMs = performance.now();
     let heard = '';
@@ -18,11 +18,13 @@ export function talk({ port, bytes, deadlineMs = 5000, halfClose = false, head =
       socket.destroy();
       resolve({ ...parseAnswers(heard, head), end, ms: performance.now() - startedMs });
     };
-    socket.on('connect', () => void (halfClose ? socket.end(bytes) : socket.write(bytes)));
+    const sent = (): void => void (sendFirst && socket.resume());
+    socket.on('connect', () => void (halfClose ? socket.end(bytes, sent) : socket.write(bytes, sent)));
     socket.on('data', chunk => {
       heard += chunk.toString('latin1');
       if (until < Infinity && parseAnswers(heard, head).answers.length >= until) finish('open');
     });
+    if (sendFirst) socket.pause();
     socket.on('end', () => finish('closed'));
     socket.on('error', () => finish('reset'));
     socket.on('close', () => finish('closed'));

@@ -72,6 +72,17 @@ test('a connection that pipelines into a standstill is not read on', async t => 
   assert.ok(taken > 0 && taken < 10_000, `${taken} of 100000 taken`);
 });
 
+test('once it says close, every request taken is answered, and the last answer says it', async t => {
+  const { port, layer } = await openLayer(t, async request => {
+    layer.sayClose();
+    await new Promise(resolve => setTimeout(resolve, 20));
+    return echo(request);
+  });
+  const { answers, end } = await talk({ port, bytes: get('/').repeat(5) });
+  assert.deepEqual(answers.map(({ headers }) => headers.get('connection')), ['keep-alive', 'keep-alive', 'keep-alive', 'keep-alive', 'close']);
+  assert.equal(end, 'closed');
+});
+
 test('rubbish behind a request that is still being answered is not taken for its answer', async t => {
   const { port } = await openLayer(t, async request => {
     await new Promise(resolve => setTimeout(resolve, 100));
@@ -92,8 +103,9 @@ test('100 Continue is said only when the body may come', async t => {
 test('a refused upload of megabytes gets its 413 and no reset before it', async t => {
   const { port } = await openLayer(t, echo);
   for (let round = 0; round < 20; round += 1) {
-    const { answers } = await talk({ port, bytes: post(['Content-Length: 4000000'], 'a'.repeat(4_000_000)) });
+    const { answers, end } = await talk({ port, sendFirst: true, bytes: post(['Content-Length: 4000000'], 'a'.repeat(4_000_000)) });
     assert.deepEqual(answers.map(({ status }) => status), [413]);
+    assert.equal(end, 'closed');
   }
 });
 

@@ -1,0 +1,82 @@
+// What may be ordered: every refusal names its field, nothing is rounded, folded or guessed.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseOrder } from '../order.ts';
+import { Problem } from '../problem.ts';
+
+const nothing = Buffer.alloc(0);
+
+function refused(query: string, body: string | Buffer = nothing): string {
+  try {
+    return `accepted ${JSON.stringify(parseOrder(query, Buffer.from(body)))}`;
+  } catch (problem) {
+    assert.ok(problem instanceof Problem, String(problem));
+    return `${problem.code} ${problem.extra.field ?? ''}`.trim();
+  }
+}
+
+const ask = (more: Record<string, string>): string =>
+  Object.entries({ symbol: 'BTC', side: 'buy', qty: '1', ...more }).map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&');
+const json = (qty: string): string => `{"symbol":"BTC","side":"buy","qty":${qty}}`;
+
+test('an order comes in the query or as JSON, with a number or a string', () => {
+  const wanted = { symbol: 'BTC-USD.1', side: 'sell', qty: '12.25' };
+  assert.deepEqual(parseOrder('symbol=BTC-USD.1&side=sell&qty=12.25', nothing), wanted);
+  assert.deepEqual(parseOrder('', Buffer.from('{"symbol":"BTC-USD.1","side":"sell","qty":12.25}')), wanted);
+  assert.deepEqual(parseOrder('', Buffer.from(' { "qty" : "12.250" ,\n"side":"sell", "symbol":"\\u0042TC-USD.1"} ')), wanted);
+});
+
+test('qty keeps its value and loses only what does not count', () => {
+  for (const [given, kept] of [
+    ['1', '1'], ['0.5', '0.5'], ['1.50', '1.5'], ['1.000', '1'], ['100', '100'], ['0.000000000000001', '0.000000000000001'],
+    ['999999999999999', '999999999999999'], ['123456789.012345', '123456789.012345'], ['0.123456789012345000', '0.123456789012345'],
+  ] as const) {
+    assert.equal(parseOrder(ask({ qty: given }), nothing).qty, kept);
+    assert.equal(parseOrder('', Buffer.from(json(given))).qty, kept);
+    assert.equal(JSON.parse(JSON.stringify(Number(kept))), Number(given));
+  }
+});
+
+test('a qty that is not a plain decimal above 0 is refused, never rounded', () => {
+  const numbers = ['1e3', '1E3', '0', '0.0', '-1', '-0', '0.10000000000000000555', '1234567890123456', '1'.repeat(40), '0.0000000000000001', `0.${'0'.repeat(40)}1`, '1e400'];
+  const texts = ['NaN', 'Infinity', '0x10', '+1', ' 1', '1 ', '1,5', '1_000', '.5', '5.', '01', '00', '1.2.3', '１', '١', '1\u0660', '1\u200b', '½', '', '\u0000', '1\n', 'one'];
+  for (const qty of [...numbers, ...texts]) {
+    assert.equal(refused(ask({ qty })), 'invalid_order qty', qty);
+    assert.equal(refused('', json(JSON.stringify(qty))), 'invalid_order qty', qty);
+  }
+  for (const qty of [...numbers, 'true', 'null', '[1]', '{"a":1}', '[[1,2],{"qty":3}]']) assert.equal(refused('', json(qty)), 'invalid_order qty', qty);
+});
+
+test('symbol and side are taken letter by letter', () => {
+  for (const symbol of ['btc', 'Btc', '1BTC', '', 'B TC', 'B'.repeat(17), 'ВТС', 'BTC\u200b', 'BTC\n', 'BT/C', '-BTC', 'Ｂ', '\ud83d\ude00']) {
+    assert.equal(refused(ask({ symbol })), 'invalid_order symbol', symbol);
+    assert.equal(refused('', JSON.stringify({ symbol, side: 'buy', qty: 1 })), 'invalid_order symbol', symbol);
+  }
+  for (const side of ['BUY', 'hold', '', 'buy ', 'sеll']) assert.equal(refused(ask({ side })), 'invalid_order side', side);
+  assert.equal(refused('', '{"symbol":1,"side":"buy","qty":1}'), 'invalid_order symbol');
+});
+
+test('a field is given once, and no other field is', () => {
+  for (const name of ['symbol', 'side', 'qty']) {
+    assert.equal(refused(`${ask({})}&${name}=1`), `invalid_order ${name}`);
+    assert.equal(refused(ask({}).split('&').filter(pair => !pair.startsWith(name)).join('&')), `invalid_order ${name}`);
+  }
+  assert.equal(refused(`${ask({})}&price=1`), 'invalid_order price');
+  assert.equal(refused(`${ask({})}&qty[]=1`), 'invalid_order qty[]');
+  assert.equal(refused(`${ask({})}&q%74y=2`), 'invalid_order qty');
+  assert.equal(refused('', '{"symbol":"BTC","side":"buy","qty":1,"qty":2}'), 'invalid_order qty');
+  assert.equal(refused('', '{"symbol":"BTC","side":"buy","qty":1,"\\u0071ty":2}'), 'invalid_order qty');
+  assert.equal(refused('', '{"symbol":"BTC","side":"buy","qty":1,"__proto__":2}'), 'invalid_order __proto__');
+  assert.equal(refused('', '{"a,b\\"}":1,"symbol":"BTC","side":"buy","qty":1}'), 'invalid_order a,b"}');
+  assert.equal(refused(''), 'invalid_order symbol');
+  assert.equal(refused('', '{}'), 'invalid_order symbol');
+});
+
+test('a body that is no JSON object, or comes beside a query, is told apart from a wrong order', () => {
+  for (const body of ['{', '[]', '1', '"a"', 'null', 'symbol=BTC', '{"a":1}{', "{'a':1}", '\ufeff{}', '[{"symbol":"BTC"}]', '{"qty":01}', '{"qty":+1}', '{"qty":NaN}', '{"qty":.5}', '{"a":1,}']) {
+    assert.equal(refused('', body), 'invalid_json', body);
+  }
+  assert.equal(refused('', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])), 'invalid_json');
+  assert.equal(refused('', '['.repeat(16_000)), 'invalid_json');
+  assert.equal(refused(ask({}), json('1')), 'bad_request');
+});
