@@ -2,31 +2,49 @@
 export type Gate = {
   /** Null: connect. Otherwise the code with which the last attempt failed. */
   admit(): string | null;
-  /** A new connection came to nothing. told: the peer said why, rather than just hanging up. */
-  refused(code: string, told: boolean): void;
+  /** A new connection was turned away, and said why. */
+  refused(code: string): void;
+  /** A new connection ended without a word from the peer. */
+  hungUp(code: string): void;
+  /** A new connection was lost on the way, but there was a server at its other end. */
+  lost(): void;
   proven(): void;
 };
 
-const LIMIT = 4;
+const REFUSALS = 2;
+// A storm of cuts takes new connections along, and must not be made an outage by us: hence many, and lost() forgives.
+const HANG_UPS = 8;
 
 /** clockMs counts up steadily. */
 export function watchGate(intervalMs: number, clockMs: () => number): Gate {
-  let strikes = 0;
+  let refusals = 0;
+  let hangUps = 0;
   let code = '';
   let closedUntil = 0;
+  const isOpen = () => refusals < REFUSALS && hangUps < HANG_UPS;
+  const close = (newCode: string) => {
+    if (closedUntil <= clockMs()) closedUntil = clockMs() + intervalMs;
+    code = newCode;
+  };
   return {
     admit() {
-      if (strikes < LIMIT) return null;
+      if (isOpen()) return null;
       if (clockMs() < closedUntil) return code;
       closedUntil = clockMs() + intervalMs;
       return null;
     },
-    // Hanging up counts half: a storm of cuts takes new connections along, and must not become an outage.
-    refused(newCode, told) {
-      if (strikes < LIMIT) closedUntil = clockMs() + intervalMs;
-      strikes = Math.min(LIMIT, strikes + (told ? 2 : 1));
-      code = newCode;
+    refused(newCode) {
+      refusals += 1;
+      close(newCode);
     },
-    proven() { strikes = 0; },
+    hungUp(newCode) {
+      hangUps += 1;
+      close(newCode);
+    },
+    lost() { hangUps = 0; },
+    proven() {
+      refusals = 0;
+      hangUps = 0;
+    },
   };
 }

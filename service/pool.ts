@@ -46,10 +46,15 @@ export function openPool(options: PoolOptions, onDeath: () => void): Pool {
     lanes.delete(held);
     idle = idle.filter(other => other !== held);
     discarded += 1;
-    if (!held.lane.proven() && (isRefusal(code) || !held.lane.heard())) gate.refused(code, isRefusal(code));
+    if (!held.lane.proven()) judge(held.lane, code);
     // A peer that stays silent on one connection does so on the others.
     if (code === 'DEADLINE') for (const other of idle) other.lane.kill(code);
     onDeath();
+  }
+  function judge(lane: Lane, code: string) {
+    if (isRefusal(code)) gate.refused(code);
+    else if (lane.heard()) gate.lost();
+    else gate.hungUp(code);
   }
   function expire() {
     const now = performance.now();

@@ -6,36 +6,36 @@ import type { Statement } from './lane.ts';
 export type Run = <Row extends object>(statement: Statement<Row>) => Promise<Row[]>;
 
 export type Schema = {
-  /** Makes the tables unless that was done since the last doubt. Many callers, one statement. */
+  /** Makes the tables, unless they are known to be there. Many callers, one statement. */
   ensure(run: Run): Promise<void>;
-  /** A connection died, or a table was missed: what was known about the database may be old. */
+  /** A table was missed. */
   doubt(): void;
 };
 
 /** onReady is called when the tables have been made or found for the first time. */
 export function watchSchema(onReady: () => void): Schema {
-  let doubts = 0;
-  let sureAt = -1;
+  let sure = false;
+  let told = false;
   let running: Promise<void> | undefined;
 
   async function make(run: Run): Promise<void> {
-    const startedAt = doubts;
     try {
       await run(sql => sql.unsafe(MIGRATION));
     } catch (error) {
       // No order depends on what became of it: it is one transaction, and may run any number of times.
       throw error instanceof LaneError ? new LaneError(error.code, false, error) : error;
     }
-    if (sureAt < 0) onReady();
-    sureAt = startedAt;
+    sure = true;
+    if (!told) onReady();
+    told = true;
   }
   return {
     async ensure(run) {
-      if (sureAt === doubts) return;
+      if (sure) return;
       running ??= make(run).finally(() => { running = undefined; });
       await running;
     },
-    doubt() { doubts += 1; },
+    doubt() { sure = false; },
   };
 }
 

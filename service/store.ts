@@ -54,7 +54,6 @@ export function openStore(options: StoreOptions): Store {
   const listeners: (() => void)[] = [];
   const schema = watchSchema(() => options.onEvent('schema_ready', {}));
   const doubt = () => {
-    schema.doubt();
     for (const listener of listeners) listener();
   };
   const pool = openPool(options, () => {

@@ -9,13 +9,16 @@ export type Mode = 'pass' | 'refuse' | 'fin' | 'rst' | 'garbage' | 'silent';
 export type FaultyProxy = {
   port: number;
   mode(mode: Mode): Promise<void>;
-  /** Ends every connection that passes. */
-  cut(how: 'fin' | 'rst'): void;
+  /** Ends every connection that passes, or one of those that have logged in. */
+  cut(how: 'fin' | 'rst', which?: 'all' | 'one'): void;
   /** From now on each new connection is reset after so many bytes from the database; Infinity: never. */
   cutAfter(bytes: number): void;
   accepted(): number;
   open(): number;
 };
+
+// What PostgreSQL sends until it is ready for the first statement, and a little more.
+const LOGIN_BYTES = 600;
 
 export async function openFaultyProxy(owner: Owner, upstreamPort: number): Promise<FaultyProxy> {
   const pairs = new Set<[Socket, Socket]>();
@@ -49,8 +52,10 @@ export async function openFaultyProxy(owner: Owner, upstreamPort: number): Promi
     client.pipe(upstream);
     upstream.pipe(client);
   }
-  const cut = (how: 'fin' | 'rst') => {
-    for (const [client] of pairs) {
+  const cut = (how: 'fin' | 'rst', which: 'all' | 'one' = 'all') => {
+    const ready = [...pairs].filter(([, upstream]) => upstream.bytesRead > LOGIN_BYTES);
+    const first = Math.floor(Math.random() * ready.length);
+    for (const [client] of which === 'all' ? pairs : ready.slice(first, first + 1)) {
       if (how === 'rst') client.resetAndDestroy();
       else client.destroy();
     }
