@@ -70,7 +70,7 @@ async function supervise(args: string[], picked: Drill[], { options, node, contr
   for (const line of ends.flatMap(({ said }) => said)) process.stderr.write(`drill: ${line}\n`);
   signals.stop();
   // whatever was left for the parent to mend, the drill did not come to its end
-  if (code === 0 && ends.some(({ said }) => said.length > 0)) return 1;
+  if (ends.some(({ said, whole }) => !whole || (code === 0 && said.length > 0))) return 1;
   return code === 0 && ran.every(point => point.skip !== undefined) ? 2 : code;
 }
 

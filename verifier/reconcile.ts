@@ -63,7 +63,8 @@ function keys(rows: { attempt: Attempt }[]): string[] {
   return rows.map(({ attempt }) => attempt.key);
 }
 
-async function eachOf<T, R>(items: readonly T[], atOnce: number, work: (item: T) => Promise<R>): Promise<R[]> {
+/** Works on every item, so many at once, and gives the results in the items' order. */
+export async function eachOf<T, R>(items: readonly T[], atOnce: number, work: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
   const queue = [...items.entries()].reverse();
   const worker = async () => {

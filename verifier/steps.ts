@@ -3,6 +3,7 @@ import { describe } from './api.ts';
 import { Broken } from './ladder.ts';
 import type { Check, Rung } from './ladder.ts';
 import { lateMs } from './lanes.ts';
+import { eachOf } from './reconcile.ts';
 import { faultsInPlace } from './scene.ts';
 import type { Scene } from './scene.ts';
 import { detectedMs, lanes, recoveredMs, within } from './timeline.ts';
@@ -123,13 +124,14 @@ export async function countRestarts(scene: Scene, wanted: number, say: Say): Pro
 }
 
 async function everyOrderIsThere(scene: Scene, say: Say): Promise<void> {
-  for (const order of [...scene.placed]) {
+  const wrong = await eachOf([...scene.placed], 8, async order => {
     const answer = await scene.api.find(order.orderId);
     const { symbol, side, qty } = answer.value ?? {};
     const equal = symbol === order.symbol && side === order.side && qty === order.qty;
-    if (!equal) throw new Broken(`order ${order.orderId}: wanted ${order.side} ${order.qty} ${order.symbol}, saw ${describe(answer)} ${side} ${qty} ${symbol}`);
-  }
-  say(`${scene.placed.length} orders promised, all there`);
+    return equal ? [] : [`order ${order.orderId}: wanted ${order.side} ${order.qty} ${order.symbol}, saw ${describe(answer)} ${side} ${qty} ${symbol}`];
+  });
+  if (wrong.flat().length > 0) throw new Broken(`${wrong.flat().length} orders: ${wrong.flat().slice(0, 3).join('; ')}`);
+  say(`${wrong.length} orders promised, all there`);
 }
 
 /** What until gives; a Late is the drill's finding, said in one line. */

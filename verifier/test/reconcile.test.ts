@@ -21,7 +21,7 @@ function openStore(): Store {
   const place: Place = async (order, key) => {
     const known = rows.get(key);
     if (known !== undefined && (known.qty !== order.qty || known.symbol !== order.symbol)) return answered(422, { code: 'idempotency_key_reused' });
-    const stored = known ?? { ...order, key, order_id: randomUUID() };
+    const stored = known ?? { ...order, key, order_id: `id-of-${key}` };
     rows.set(key, stored);
     return answered(201, stored);
   };
