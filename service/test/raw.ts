@@ -6,23 +6,26 @@ export type Answer = { status: number; headers: Map<string, string>; body: strin
 export type Heard = { answers: Answer[]; rest: string; end: 'closed' | 'reset' | 'open'; ms: number };
 type Wish = { port: number; bytes: string | Buffer; deadlineMs?: number; halfClose?: boolean; head?: boolean; until?: number; from?: string; sendFirst?: boolean };
 
-/** sendFirst: reads nothing before all is sent, as simple clients do. Listens until the other side closes, until `until` answers are there, or until the deadline. */
+/** Listens until the other side closes, `until` answers are there, or the deadline. sendFirst: reads nothing before all is sent, as simple clients do. */
 export function talk({ port, bytes, deadlineMs = 5000, halfClose = false, head = false, until = Infinity, from, sendFirst = false }: Wish): Promise<Heard> {
   return new Promise(resolve => {
     const startedMs = performance.now();
-    let heard = '';
+    const answers: Answer[] = [];
+    let rest = '';
     const socket: Socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, ...(from ? { localAddress: from } : {}) });
     const timer = setTimeout(() => finish('open'), deadlineMs);
     const finish = (end: Heard['end']): void => {
       clearTimeout(timer);
       socket.destroy();
-      resolve({ ...parseAnswers(heard, head), end, ms: performance.now() - startedMs });
+      resolve({ answers, rest, end, ms: performance.now() - startedMs });
     };
     const sent = (): void => void (sendFirst && socket.resume());
     socket.on('connect', () => void (halfClose ? socket.end(bytes, sent) : socket.write(bytes, sent)));
     socket.on('data', chunk => {
-      heard += chunk.toString('latin1');
-      if (until < Infinity && parseAnswers(heard, head).answers.length >= until) finish('open');
+      const parsed = parseAnswers(rest + chunk.toString('latin1'), head);
+      answers.push(...parsed.answers);
+      rest = parsed.rest;
+      if (answers.length >= until) finish('open');
     });
     if (sendFirst) socket.pause();
     socket.on('end', () => finish('closed'));
@@ -31,7 +34,7 @@ export function talk({ port, bytes, deadlineMs = 5000, halfClose = false, head =
   });
 }
 
-export function parseAnswers(heard: string, head: boolean): { answers: Answer[]; rest: string } {
+function parseAnswers(heard: string, head: boolean): { answers: Answer[]; rest: string } {
   const answers: Answer[] = [];
   let rest = heard;
   for (;;) {
