@@ -1,0 +1,174 @@
+// The store while the database or the way to it fails: every answer in time, no false one, nothing left over.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { openStore, StoreError } from '../store.ts';
+import type { NewOrder, Store, StoreOptions } from '../store.ts';
+import { openDatabase, storeOptions, until } from './database.ts';
+import { openFaultyProxy } from './faulty-proxy.ts';
+
+const database = await openDatabase({ after });
+const short = { waitTimeoutMs: 300, connectTimeoutMs: 300, statementTimeoutMs: 500, lockTimeoutMs: 250, queryTimeoutMs: 700 };
+// What a machine that is busy with other things may add to a deadline.
+const slackMs = 1000;
+
+async function open(t: TestContext, more: Partial<StoreOptions> = {}) {
+  const proxy = await openFaultyProxy(t, database.port);
+  const store = openStore(storeOptions(database.password, proxy.port, { ...short, ...more }));
+  t.after(() => store.close(0));
+  return { proxy, store };
+}
+
+function newOrder(): NewOrder {
+  return { orderId: randomUUID(), symbol: 'BTC', side: 'buy', qty: '1', key: null };
+}
+
+async function failure(work: Promise<unknown>): Promise<{ kind: string; reason: string; ms: number }> {
+  const startedMs = performance.now();
+  const error: unknown = await work.then(() => null, (thrown: unknown) => thrown);
+  assert.ok(error instanceof StoreError, String(error));
+  return { kind: error.kind, reason: error.reason, ms: performance.now() - startedMs };
+}
+
+async function isUp(store: Store): Promise<void> {
+  await until(() => store.probe(800), ({ up }) => up, 10_000);
+}
+
+/** Inserts take so long that a test can act while one runs. */
+async function slowDown(t: TestContext, seconds: number) {
+  await database.psql(`create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(${seconds}); return new; end $$; create trigger slow before insert on orders for each row execute function slow()`);
+  t.after(async () => { await database.psql('drop function slow cascade'); });
+}
+
+const inserting = () => database.psql("select count(*) from pg_stat_activity where application_name = 'orders-test' and wait_event = 'PgSleep'");
+
+test('an order whose connection dies while it is stored is answered by the second try as its own', async t => {
+  const { proxy, store } = await open(t, { queryTimeoutMs: 8000, statementTimeoutMs: 7000, lockTimeoutMs: 6000 });
+  await isUp(store);
+  await slowDown(t, 0.5);
+  const order = newOrder();
+  const placing = store.place(order);
+  await until(inserting, seen => seen === '1', 5000);
+  proxy.cut('rst');
+  const placed = await placing;
+  assert.deepEqual([placed.created, placed.order.orderId], [true, order.orderId]);
+  assert.equal(await database.psql(`select count(*) from orders where order_id = '${order.orderId}'`), '1');
+});
+
+test('an order that may have been stored by the first try stays unknown when the second is refused', async t => {
+  const { proxy, store } = await open(t, { queryTimeoutMs: 8000, statementTimeoutMs: 7000 });
+  await isUp(store);
+  await slowDown(t, 0.5);
+  const order = newOrder();
+  const placing = failure(store.place(order));
+  await until(inserting, seen => seen === '1', 5000);
+  await proxy.mode('refuse');
+  const { kind, reason } = await placing;
+  assert.deepEqual({ kind, reason }, { kind: 'unknown', reason: 'connection_refused' });
+  await until(() => database.psql(`select count(*) from orders where order_id = '${order.orderId}'`), seen => seen === '1', 5000);
+  await proxy.mode('pass');
+  await isUp(store);
+  assert.equal((await store.find(order.orderId))?.orderId, order.orderId);
+});
+
+for (const [name, freeze, thaw] of [
+  ['a frozen server', async () => database.cluster('freeze'), async () => database.cluster('thaw')],
+  ['a network that swallows everything', null, null],
+] as const) {
+  test(`${name} is given up at each deadline, and everything heals when it returns`, async t => {
+    const { proxy, store } = await open(t);
+    t.after(async () => { await database.cluster('thaw'); });
+    await isUp(store);
+    await Promise.all(Array.from({ length: 8 }, () => store.place(newOrder())));
+    await (freeze?.() ?? proxy.mode('silent'));
+    const [placed, found, probe] = await Promise.all([failure(store.place(newOrder())), failure(store.find(randomUUID())), store.probe(400)]);
+    assert.deepEqual([placed.kind, placed.reason, found.kind, found.reason], ['unknown', 'timeout', 'unavailable', 'timeout']);
+    assert.deepEqual([probe.up, probe.reason], [false, 'timeout']);
+    assert.ok(Math.max(placed.ms, found.ms) < 700 + slackMs && probe.latencyMs < 400 + slackMs, JSON.stringify({ placed, found, probe }));
+    const crowd = await Promise.all(Array.from({ length: 60 }, () => failure(store.place(newOrder()))));
+    assert.ok(crowd.every(({ ms }) => ms < 300 + 700 + slackMs), JSON.stringify(crowd));
+    await (thaw?.() ?? proxy.mode('pass'));
+    const startedMs = performance.now();
+    await isUp(store);
+    assert.equal((await store.place(newOrder())).created, true);
+    assert.ok(performance.now() - startedMs < 2000 + slackMs);
+    await until(() => proxy.open() - store.stats().open, left => left === 0, 5000);
+  });
+}
+
+for (const fault of ['fin', 'rst', 'garbage', 'refuse', 'silent', 'wrong password'] as const) {
+  test(`under load, a peer with the fault "${fault}" sees fewer than 50 connections a second, and all callers get an answer`, async t => {
+    const { proxy, store } = await open(t, fault === 'wrong password' ? { password: 'wrong' } : {});
+    if (fault !== 'wrong password') await proxy.mode(fault);
+    const startedMs = performance.now();
+    const answers: Promise<{ kind: string; ms: number }>[] = [];
+    while (performance.now() - startedMs < 1500) {
+      answers.push(failure(store.place(newOrder())), failure(store.find(randomUUID())));
+      await Promise.all([new Promise(resolve => setTimeout(resolve, 10)), answers.length % 10 ? null : store.probe(400)]);
+    }
+    const told = await Promise.all(answers);
+    const perSecond = store.stats().opened / ((performance.now() - startedMs) / 1000);
+    t.diagnostic(`${told.length} callers, ${perSecond.toFixed(1)} connections a second`);
+    assert.ok(perSecond < 50, `${perSecond}`);
+    assert.deepEqual([...new Set(told.map(({ kind }) => kind))].filter(kind => kind !== 'unavailable' && kind !== 'overloaded'), []);
+    assert.ok(told.every(({ ms }) => ms < 300 + 700 + slackMs));
+    if (fault !== 'wrong password') {
+      await proxy.mode('pass');
+      await isUp(store);
+      assert.equal((await store.place(newOrder())).created, true);
+    }
+    await store.close(500);
+    await until(proxy.open, count => count === 0, 5000);
+  });
+}
+
+test('a stream that breaks off after any number of bytes gives an answer, and none that is false', async t => {
+  const { proxy, store } = await open(t);
+  await isUp(store);
+  for (let bytes = 1; bytes < 1500; bytes += 61) {
+    proxy.cutAfter(Infinity);
+    await isUp(store);
+    proxy.cutAfter(bytes);
+    proxy.cut('rst');
+    const order = newOrder();
+    const answer = await store.place(order).catch((error: unknown) => error);
+    if (answer instanceof StoreError) assert.match(answer.kind, /^(unknown|unavailable)$/);
+    else assert.equal(await database.psql(`select count(*) from orders where order_id = '${order.orderId}'`), '1');
+  }
+});
+
+test('while orders wait for a lock the probe is up and in time, the queue is bounded, and the lock is told as the reason', async t => {
+  const { store } = await open(t);
+  await isUp(store);
+  const locker = openStore(storeOptions(database.password, database.port));
+  t.after(() => locker.close(0));
+  const locked = database.psql('begin; lock table orders in access exclusive mode; select pg_sleep(2); commit');
+  await until(() => database.psql("select count(*) from pg_locks where mode = 'AccessExclusiveLock' and relation = 'orders'::regclass"), seen => seen === '1', 5000);
+  const crowd = Array.from({ length: 60 }, () => failure(store.place(newOrder())));
+  const probe = await store.probe(800);
+  assert.deepEqual([probe.up, store.stats().busy, store.stats().waiting], [true, 8, 32]);
+  const told = await Promise.all(crowd);
+  assert.deepEqual([...new Set(told.map(({ kind, reason }) => `${kind} ${reason}`))].sort(), ['overloaded overloaded', 'unavailable lock_timeout']);
+  assert.equal(store.stats().discarded, 0);
+  await locked;
+});
+
+test('closing lets a running order finish, and does not wait longer than the grace for a frozen server', async t => {
+  const { proxy, store } = await open(t, { queryTimeoutMs: 8000, statementTimeoutMs: 7000 });
+  await isUp(store);
+  await slowDown(t, 0.3);
+  const placing = store.place(newOrder());
+  await until(inserting, seen => seen === '1', 5000);
+  await store.close(5000);
+  assert.equal((await placing).created, true);
+  assert.equal((await failure(store.place(newOrder()))).reason, 'closing');
+  const other = openStore(storeOptions(database.password, proxy.port));
+  await isUp(other);
+  await proxy.mode('silent');
+  const stuck = failure(other.place(newOrder()));
+  const startedMs = performance.now();
+  await other.close(200);
+  assert.ok(performance.now() - startedMs < 200 + slackMs);
+  assert.match((await stuck).kind, /^(unknown|unavailable)$/);
+});
