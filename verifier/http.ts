@@ -76,10 +76,12 @@ function parsed(text: string): unknown {
 function troubleOf(error: unknown): Omit<Unanswered, 'ms'> {
   if (error instanceof HalfAnswer) return { state: 'malformed', code: error.message };
   // What fetch throws is a TypeError; the reason is its cause, sometimes a bundle of one error per address.
-  const cause = (error as { cause?: { code?: string; message?: string; errors?: { code?: string }[] } }).cause;
+  const cause = (error as { cause?: { name?: string; code?: string; message?: string; errors?: { code?: string }[] } }).cause;
   const code = cause?.code ?? cause?.errors?.[0]?.code;
   if (code === 'UND_ERR_SOCKET') return { state: 'accepted_then_closed' };
   if (code?.startsWith('UND_ERR_CONNECT_TIMEOUT')) return { state: 'silent', code };
-  if (code?.startsWith('HPE_') || code?.startsWith('UND_ERR')) return { state: 'malformed', code };
+  // Its code is missing on Node 24.
+  if (cause?.name === 'HTTPParserError') return { state: 'malformed', code: 'no HTTP' };
+  if (code?.startsWith('UND_ERR')) return { state: 'malformed', code };
   return { state: stateOf(code, false), code: code ?? cause?.message ?? String(error) };
 }

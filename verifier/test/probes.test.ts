@@ -82,7 +82,7 @@ test('what is no whole answer keeps its reason', async t => {
   const cases: [string, (socket: Socket) => void, RegExp][] = [
     ['closes', socket => { socket.once('data', () => socket.end()); }, /^accepted_then_closed$/],
     ['resets', socket => { socket.once('data', () => socket.resetAndDestroy()); }, /^reset \(ECONNRESET\)$/],
-    ['is no HTTP', answer('SSH-2.0-x\r\n'), /^malformed \(HPE_/],
+    ['is no HTTP', answer('SSH-2.0-x\r\n'), /^malformed \(no HTTP\)$/],
     ['half a body', answer('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf'), /^malformed \(half a body\)$/],
     ['half a chunk', answer('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nhalf'), /^malformed \(half a body\)$/],
     ['too much', answer(`HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(1_100_000)}`), /^malformed \(body above 1048576 bytes\)$/],

@@ -37,7 +37,7 @@ export async function openWorld(t: TestContext, targets: Target[]): Promise<Worl
   await writeFile(path, control, { mode: 0o755 });
   const world: World = {
     folder,
-    env: { CONTROL: path, ORDERS_STATE: join(folder, 'state'), SCALE: '0.2' },
+    env: { CONTROL: path, ORDERS_STATE: join(folder, 'state'), SCALE: '1' },
     tell: (verb, text) => writeFile(`${path}.${verb}`, text),
     calls: async () => (await readFile(`${path}.calls`, 'utf8').catch(() => '')).split('\n').filter(line => line !== ''),
   };
@@ -70,6 +70,11 @@ export async function collect(child: ReturnType<typeof startVerify>): Promise<Ru
   const points = stdout.split('\n').map(readPoint).filter(point => point !== undefined);
   const verdict = stdout.trimEnd().split('\n').at(-1) ?? '';
   return { code, signal, stdout, stderr, points, verdict, ms: Math.round(performance.now() - began) };
+}
+
+/** The lines of the ledger that verify kept for the node control. */
+export async function promisesOf(world: World): Promise<string[]> {
+  return (await readFile(join(world.folder, 'state/ledger/process-control.jsonl'), 'utf8')).trim().split('\n');
 }
 
 /** Version first, numbered points, one plan that counts them, after it only comments, nothing else anywhere. */
