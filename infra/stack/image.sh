@@ -36,7 +36,7 @@ build() {
     return
   fi
   key=$(sources)
-  name=$([ ! -f "$state/image" ] || sed -n "s/^$key //p" "$state/image")
+  name=$([ ! -f "$state/image" ] || sed -n "s/^$key //p" "$state/image" | tail -n 1)
   if [ -z "$name" ] || ! image_is_there "$name"; then build_image; fi
   echo "$name"
 }
@@ -58,8 +58,19 @@ build_image() {
   id=$(cat "$state/image.id")
   name=orders:$(echo "$id" | tr : -)
   docker tag "$id" "$name"
-  echo "$key $name" > "$state/image"
+  forget_unused
+  echo "$key $name" >> "$state/image"
   rm -f "$state/image.id"
+}
+
+# What we built before and no container uses goes; the engine refuses to remove the others.
+forget_unused() {
+  [ -f "$state/image" ] || return 0
+  mv "$state/image" "$state/image.before"
+  while read -r old_key old; do
+    if image_is_there "$old" && ! docker image rm "$old" >/dev/null 2>&1; then echo "$old_key $old"; fi
+  done < "$state/image.before" > "$state/image"
+  rm -f "$state/image.before"
 }
 
 # The digest in a pinned name: name@sha256:…, or the content tag name:sha256-… that stand-ins and our own image bear.
