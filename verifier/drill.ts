@@ -86,7 +86,7 @@ async function findNode({ options, node, control }: Omit<Setting, 'kills'>): Pro
 /** The child: writes TAP, and never outlives its parent. */
 async function runAll(picked: Drill[], { options, node, control, kills }: Setting): Promise<number> {
   leaveWithParent();
-  leaveWhenAsked(control);
+  leaveWhenAsked(control.idle);
   const { target, ledger } = await findNode({ options, node, control });
   for (const drill of picked) await test(drill.name, t => runDrill(t, drill, openScene({ target, ledger, control, options, kills })));
   return 0;

@@ -32,9 +32,9 @@ export function patience(tell: (name: Signal) => void): { stop: () => void } {
   return { stop: () => names.forEach(name => process.off(name, tell)) };
 }
 
-/** On a signal: a command under way comes to its end, so that nothing is injected after it was recovered; then this process leaves. */
-export function leaveWhenAsked(control: Control): void {
-  const leave = (name: Signal) => void control.idle().then(() => process.exit(128 + signals[name]));
+/** On a signal: what is under way comes to its end, so that nothing is injected after it was recovered; then this process leaves. */
+export function leaveWhenAsked(underWay: () => Promise<void>): void {
+  const leave = (name: Signal) => void underWay().then(() => process.exit(128 + signals[name]));
   names.forEach(name => process.on(name, leave));
 }
 

@@ -2,7 +2,7 @@
 import type { Drill, Scene } from '../scene.ts';
 import { Broken } from '../ladder.ts';
 import type { Rung } from '../ladder.ts';
-import { runVerify } from '../programs.ts';
+import { brokenPoints, openPrograms } from '../programs.ts';
 import { injectFault, inTime, recoverFault, rung, soundAfter, soundBefore } from '../steps.ts';
 import { probe } from '../tcp.ts';
 import { until } from '../until.ts';
@@ -37,7 +37,7 @@ export function unreachable(scene: Scene, fault: string): Rung[] {
 }
 
 async function verifyIsRed(scene: Scene): Promise<void> {
-  const { exit, points } = await runVerify(scene.target.node, scene.options.scaled(60_000));
+  const { exit, points } = await openPrograms().verify(scene.target.node, scene.options.scaled(60_000));
   // that the fault is in place is told as well, and red: it is what this drill has done itself
   const checks = points.filter(point => !point.suite && !/ journal: /.test(point.name));
   const above = checks.filter(point => !/ reachable: /.test(` ${point.name}`));
@@ -48,6 +48,6 @@ async function verifyIsRed(scene: Scene): Promise<void> {
 }
 
 async function verifyIsGreen(scene: Scene): Promise<void> {
-  const { exit, points } = await runVerify(scene.target.node, scene.options.scaled(60_000));
-  if (exit !== 0) throw new Broken(`verify: wanted exit 0, saw ${exit}: ${points.filter(point => !point.held).map(point => point.name).join(', ')}`);
+  const end = await openPrograms().verify(scene.target.node, scene.options.scaled(60_000));
+  if (end.exit !== 0) throw new Broken(`verify: wanted exit 0, saw ${end.exit}: ${brokenPoints(end)}`);
 }

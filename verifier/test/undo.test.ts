@@ -93,6 +93,17 @@ describe('undo', { concurrency: 4 }, () => {
     assert.match(end.stderr, /NOT undone on control: db-down: the database does not start; make recover NODE=control/);
   });
 
+  it('a drill whose parent is killed leaves at once, even while it has nothing to say', async t => {
+    let release = () => {};
+    const held = new Promise<void>(resolve => { release = resolve; });
+    const { drill } = await inTheMiddle(t, () => async verb => { if (verb === 'inject') await held; return undefined; });
+    t.after(() => release());
+    const children = childrenOf(drill);
+    drill.child.kill('SIGKILL');
+    await until(async () => children.some(alive), living => !living, 5_000);
+    release();
+  });
+
   it('kill -9 leaves the journal and no process; the next drill names the fault, and drill recover plays what was left', async t => {
     const { system, drill } = await inTheMiddle(t);
     const children = childrenOf(drill);
