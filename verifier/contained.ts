@@ -47,8 +47,8 @@ export function sameEverywhere(nodes: { node: string; image: string; commit: str
 
 /** Not red, but told: a base image built here in place of the pinned one. */
 export function standIns({ api, db }: Facts): string[] {
-  const names = [api, db].map(box => (isBox(box['base']) && box['base']['stand_in'] === true ? String(box['base']['name']) : ''));
-  return names.filter(name => name !== '').map(name => `base ${name} is a stand-in built without a registry`);
+  const bases = [api, db].map(box => box['base']).filter(isBox).filter(base => base['stand_in'] === true);
+  return bases.map(({ name, made_of }) => `base ${String(name)} is a stand-in, made of ${String(made_of ?? 'what nobody told')}`);
 }
 
 function boxRules(needs: 'api' | 'db'): Rule[] {
@@ -86,9 +86,13 @@ function isOrdinaryUser(box: Box): Finding {
   return ordinary ? null : { wanted: 'a user that is not root, by configuration and in fact', saw: `user ${show(user)}, uid ${show(uid)}` };
 }
 
+// What a process has now is no proof: an ordinary user has none even in a privileged container, whose bound is still full.
 function hasNoCapability(box: Box): Finding {
-  const none = typeof box['cap_eff'] === 'string' && /^0+$/.test(box['cap_eff']) && textsOf(box['cap_add'])?.length === 0;
-  return none ? null : { wanted: 'cap_eff 0 and nothing added', saw: `cap_eff ${show(box['cap_eff'])}, cap_add ${show(box['cap_add'])}` };
+  const { cap_eff, cap_bnd, cap_add, privileged } = box;
+  const zero = [cap_eff, cap_bnd].every(set => typeof set === 'string' && /^0+$/.test(set));
+  if (zero && textsOf(cap_add)?.length === 0 && privileged === false) return null;
+  const saw = `cap_eff ${show(cap_eff)}, cap_bnd ${show(cap_bnd)}, cap_add ${show(cap_add)}, privileged ${show(privileged)}`;
+  return { wanted: 'cap_eff and cap_bnd 0, nothing added, not privileged', saw };
 }
 
 function isPinned(box: Box): Finding {

@@ -8,7 +8,8 @@ import type { Box, Facts } from '../contained.ts';
 const target = { node: 'control', host: '127.0.0.1', port: 8000 };
 const box: Box = {
   image_id: 'sha256:1', base: { name: 'postgres:17.11-trixie', digest: `sha256:${'a'.repeat(64)}`, stand_in: false }, user: '999:999', uid: 999,
-  listening: ['0.0.0.0:5432'], published: [], read_only: true, cap_eff: '0000000000000000', cap_add: [], no_new_privileges: true,
+  listening: ['0.0.0.0:5432'], published: [], read_only: true,
+  cap_eff: '0000000000000000', cap_bnd: '0000000000000000', cap_add: [], privileged: false, no_new_privileges: true,
   restart_count: 0, started_at: '2026-01-02T03:04:05Z', state: 'running', port: 1,
 };
 const api: Box = { ...box, user: '65532:65532', uid: 65532, listening: ['0.0.0.0:8000', '127.0.0.11:40001'], published: ['127.0.0.1:8000'] };
@@ -39,6 +40,8 @@ const spoilt: [claim: string, which: 'api' | 'db' | 'both', change: Box][] = [
   ['has no capability', 'both', { cap_eff: '0000000000000400' }],
   ['has no capability', 'both', { cap_add: ['NET_ADMIN'] }],
   ['has no capability', 'both', { cap_eff: undefined }],
+  ['has no capability', 'both', { cap_bnd: '00000000a80425fb' }],
+  ['has no capability', 'both', { privileged: true }],
   ['can gain no new privileges', 'both', { no_new_privileges: false }],
   ['is built on a base pinned by digest', 'both', { base: { name: 'node:24', digest: '' } }],
   ['is built on a base pinned by digest', 'both', { base: { name: 'node:latest' } }],
@@ -75,7 +78,7 @@ test('another image or another commit on one node is seen', () => {
 
 test('a stand-in for a base is told', () => {
   assert.deepEqual(standIns(good), []);
-  assert.deepEqual(standIns({ ...good, api: { ...api, base: { name: 'node', stand_in: true } } }), ['base node is a stand-in built without a registry']);
+  assert.deepEqual(standIns({ ...good, api: { ...api, base: { name: 'node', stand_in: true, made_of: 'Debian' } } }), ['base node is a stand-in, made of Debian']);
 });
 
 test('facts are read from the line of their node', () => {
