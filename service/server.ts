@@ -139,7 +139,8 @@ class HttpLayer implements Layer {
   }
 
   #end(exchange: Exchange): void {
-    if (this.#saysClose) this.#server.closeIdleConnections();
+    // Not before: a connection that is idle now may have the next request on its way, and a caller who got `close` makes none.
+    if (!this.#server.listening) this.#server.closeIdleConnections();
     if (exchange.answeredMs === 0) this.#tell(exchange, { status: 499, note: { code: 'caller_left' } });
   }
 
