@@ -154,6 +154,17 @@ test('while orders wait for a lock the probe is up and in time, the queue is bou
   await locked;
 });
 
+test('a probe whose own connection is well sees that no other can be made', async t => {
+  const { store } = await open(t);
+  t.after(async () => { await database.psql('alter role orders connection limit -1'); });
+  await isUp(store);
+  await store.place(newOrder());
+  await database.psql('alter role orders connection limit 0');
+  await database.psql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'orders-test' and query not like '%transaction_read_only%'");
+  const probe = await until(() => store.probe(800), ({ up }) => !up, 5000);
+  assert.equal(probe.reason, 'too_many_connections');
+});
+
 test('closing lets a running order finish, and does not wait longer than the grace for a frozen server', async t => {
   const { proxy, store } = await open(t, { queryTimeoutMs: 8000, statementTimeoutMs: 7000 });
   await isUp(store);
