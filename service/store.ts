@@ -1,6 +1,7 @@
 // Orders in Postgres. The only file that speaks SQL, but for the text of the tables in schema.ts.
 import type { Sql } from 'postgres';
 import { LaneError } from './lane.ts';
+import { persist } from './persist.ts';
 import { openPool } from './pool.ts';
 import type { PoolOptions, StoreStats, Turn } from './pool.ts';
 import { openProber } from './prober.ts';
@@ -87,32 +88,6 @@ export function openStore(options: StoreOptions): Store {
       await pool.close(graceMs);
     },
   };
-}
-
-const MORE_TRIES = 2;
-
-type Persistence = { turn: Turn; schema: Schema; eager: boolean };
-
-// Repeats the same work when a connection died under it. It must be work that may be done twice.
-async function persist<T>({ turn, schema, eager }: Persistence, work: (again: boolean) => Promise<T>): Promise<T> {
-  let maybeApplied = false;
-  let tablesFirst = eager;
-  for (let more = MORE_TRIES; ; more -= 1) {
-    try {
-      if (tablesFirst) await schema.ensure(turn.run);
-      return await work(maybeApplied);
-    } catch (error) {
-      if (!(error instanceof LaneError)) throw error;
-      // One try may have been cut off after the order was stored, and the last one never have been sent.
-      maybeApplied ||= error.maybeApplied;
-      const { reason } = parseCode(error.code);
-      if (more === 0 || (reason !== 'connection_lost' && reason !== 'schema_failed')) {
-        throw new LaneError(error.code, maybeApplied, error);
-      }
-      tablesFirst = eager || reason === 'schema_failed';
-      if (reason === 'schema_failed') schema.doubt();
-    }
-  }
 }
 
 type Row = { order_id: string; symbol: string; side: Side; qty: string; created_at: string };
