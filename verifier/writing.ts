@@ -1,5 +1,5 @@
 // Sixteen writers on a drill's target: started, waited for, stopped, and reckoned with.
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ask } from './http.ts';
 import { Broken } from './ladder.ts';
@@ -14,7 +14,7 @@ import { startWriters } from './writers.ts';
 import type { Attempt, Outcome, Place, Writers } from './writers.ts';
 
 export type Writing = {
-  /** Appended and fsynced while the writers write; kept for whoever has to look into a finding. */
+  /** Appended and fsynced while the writers write; kept when there is a finding to look into. */
   readonly file: string;
   readonly attempts: readonly Attempt[];
   start(mayWrite?: () => boolean): Promise<void>;
@@ -62,6 +62,7 @@ export function reckon(scene: Scene, writing: Writing): Rung {
       say(tellReckoning(reckoning));
       const faults = faultsOf(reckoning);
       if (faults.length > 0) throw new Broken(`${faults.join('; ')}; the writers' log is ${writing.file}`);
+      await rm(writing.file);
     },
   });
 }

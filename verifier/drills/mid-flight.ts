@@ -2,7 +2,6 @@
 import type { Rung } from '../ladder.ts';
 import type { Drill, Scene } from '../scene.ts';
 import { inTime, onlyGood, rung, servedAgain, soundAfter, soundBefore } from '../steps.ts';
-import { edges } from '../timeline.ts';
 import { until } from '../until.ts';
 import { openWriting, reckon } from '../writing.ts';
 import type { Writing } from '../writing.ts';
@@ -32,7 +31,6 @@ function killed(scene: Scene, writing: Writing): Rung {
       } finally {
         await writing.stop();
       }
-      say(`readiness changed ${edges(scene.timeline.samples, 'ready').length} times; the writers' log is ${writing.file}`);
     },
   });
 }
