@@ -37,11 +37,20 @@ halt: ## stop services first, then machines; data is kept
 destroy: ## stop everything and remove it, data too
 	@infra/control destroy
 
+images: ## base images: the pinned digests, or stand-ins for machines without a registry [OFFLINE=1]
+	@infra/images/build $(if $(OFFLINE),,remove)
+
+lab: ## a make target on real VMs in software emulation, in a network of its own [TARGET=acceptance]
+	@vagrant/lab/run $(TARGET)
+
 acceptance: build ## the specification's acceptance list, from a clean state to a clean state
 	@node verifier/dist/acceptance.js
 
 test: build ## every test that needs neither container engine nor hypervisor
 	@node --test --test-reporter=spec --test-concurrency=2 $(TESTS)
+
+containers: build ## every test of the container platform; needs an engine
+	@node --test --test-reporter=spec --test-concurrency=1 $(patsubst infra/test/%.ts,infra/test/dist/%.js,$(wildcard infra/test/docker*.test.ts))
 
 build: node_modules/.package-lock.json ## compile what has changed (talks on stderr)
 	@node_modules/.bin/tsc -b >&2
@@ -52,4 +61,4 @@ clean: ## remove what the build made, not the system's state
 node_modules/.package-lock.json: package-lock.json
 	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 && touch $@
 
-.PHONY: help up verify drill drills recover status logs halt destroy acceptance test build clean
+.PHONY: help up verify drill drills recover status logs halt destroy images lab acceptance test containers build clean
