@@ -43,6 +43,8 @@ test('they parse, hold every promised family, and a thousand odd requests add no
   await flood(2, 27);
   const after = await scrape();
   assert.deepEqual(after.samples.map(({ name, labels }) => `${name} ${labels}`), before.samples.map(({ name, labels }) => `${name} ${labels}`));
+  const methods = new Set(after.samples.map(({ labels }) => /method="(\w+)"/.exec(labels)?.[1] ?? 'none'));
+  assert.deepEqual([...methods].sort(), ['GET', 'none', 'other']);
   for (const name of [
     'http_requests_total', 'http_request_duration_seconds', 'http_requests_in_flight', 'http_connections', 'http_connections_dropped_total', 'service_ready', 'service_draining',
     'service_transitions_total', 'dependency_up', 'database_probe_seconds', 'database_pool_connections', 'database_pool_connections_max', 'database_pool_waiting',
