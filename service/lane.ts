@@ -88,7 +88,7 @@ function wasSent(query: object): boolean {
   return 'state' in query && query.state !== null;
 }
 
-// Every option is given, or the library takes it from PG* variables.
+// Every option is given, or the library takes it from PG* variables. PGTARGETSESSIONATTRS it reads whatever is given.
 function clientOptions(options: LaneOptions, socket: () => Socket) {
   return {
     host: options.host, port: options.port, database: options.database, user: options.user, password: options.password,

@@ -21,8 +21,8 @@ const GATE_MS = 200;
 type Times = { bornMs: number; idleSinceMs: number };
 
 /** Opens nothing. onDeath tells of every lane that died. */
-export function openLanes(options: LaneOptions, onDeath: () => void): Lanes {
-  const gate = watchGate(GATE_MS, () => performance.now());
+export function openLanes(options: LaneOptions, onDeath: () => void, clockMs = () => performance.now()): Lanes {
+  const gate = watchGate(GATE_MS, clockMs);
   const lanes = new Map<Lane, Times>();
   let idle: Lane[] = [];
   let opened = 0;
@@ -46,7 +46,7 @@ export function openLanes(options: LaneOptions, onDeath: () => void): Lanes {
     else gate.hungUp(code);
   }
   function expire() {
-    const now = performance.now();
+    const now = clockMs();
     for (const lane of idle) {
       const times = lanes.get(lane);
       if (times && now - times.idleSinceMs < IDLE_MS && now - times.bornMs < LIFE_MS) continue;
@@ -58,7 +58,7 @@ export function openLanes(options: LaneOptions, onDeath: () => void): Lanes {
     const refusal = gate.admit();
     if (refusal) throw new LaneError(refusal, false);
     const lane = openLane(options, bury);
-    lanes.set(lane, { bornMs: performance.now(), idleSinceMs: performance.now() });
+    lanes.set(lane, { bornMs: clockMs(), idleSinceMs: clockMs() });
     opened += 1;
     return lane;
   }
@@ -70,7 +70,7 @@ export function openLanes(options: LaneOptions, onDeath: () => void): Lanes {
     giveBack(lane) {
       const times = lanes.get(lane);
       if (!times) return;
-      times.idleSinceMs = performance.now();
+      times.idleSinceMs = clockMs();
       idle.push(lane);
     },
     proven: gate.proven,

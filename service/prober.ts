@@ -55,9 +55,10 @@ export function openProber(parts: ProberParts): Prober {
   }
   async function look(budgetMs: number, deadlineMs: number): Promise<string> {
     if (closed) return 'CLOSING';
-    const current = renew(budgetMs);
-    const wasProven = current.proven();
+    let wasProven = false;
     try {
+      const current = renew(budgetMs);
+      wasProven = current.proven();
       await parts.look(statement => current.run(statement, deadlineMs - performance.now()));
       return '';
     } catch (error) {

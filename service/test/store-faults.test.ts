@@ -5,7 +5,7 @@ import { after, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { openStore, StoreError } from '../store.ts';
 import type { NewOrder, Store, StoreOptions } from '../store.ts';
-import { openDatabase, storeOptions, until } from './database.ts';
+import { holdInserts, openDatabase, openSession, storeOptions, until } from './database.ts';
 import { openFaultyProxy } from './faulty-proxy.ts';
 
 const database = await openDatabase({ after });
@@ -35,36 +35,33 @@ async function isUp(store: Store): Promise<void> {
   await until(() => store.probe(800), ({ up }) => up, 10_000);
 }
 
-/** Inserts take so long that a test can act while one runs. */
-async function slowDown(t: TestContext, seconds: number) {
-  await database.psql(`create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(${seconds}); return new; end $$; create trigger slow before insert on orders for each row execute function slow()`);
-  t.after(async () => { await database.psql('drop function slow cascade'); });
-}
-
-const inserting = () => database.psql("select count(*) from pg_stat_activity where application_name = 'orders-test' and wait_event = 'PgSleep'");
+const patient = { queryTimeoutMs: 30_000, statementTimeoutMs: 29_000, lockTimeoutMs: 28_000 };
 
 test('an order whose connection dies while it is stored is answered by the second try as its own', async t => {
-  const { proxy, store } = await open(t, { queryTimeoutMs: 8000, statementTimeoutMs: 7000, lockTimeoutMs: 6000 });
+  const { proxy, store } = await open(t, patient);
   await isUp(store);
-  await slowDown(t, 0.5);
+  const { release, untilHeld } = await holdInserts(t, database);
   const order = newOrder();
   const placing = store.place(order);
-  await until(inserting, seen => seen === '1', 5000);
+  await untilHeld('1');
   proxy.cut('rst');
+  await untilHeld('2');
+  await release();
   const placed = await placing;
   assert.deepEqual([placed.created, placed.order.orderId], [true, order.orderId]);
   assert.equal(await database.psql(`select count(*) from orders where order_id = '${order.orderId}'`), '1');
 });
 
 test('an order that may have been stored by the first try stays unknown when the second is refused', async t => {
-  const { proxy, store } = await open(t, { queryTimeoutMs: 8000, statementTimeoutMs: 7000 });
+  const { proxy, store } = await open(t, patient);
   await isUp(store);
-  await slowDown(t, 0.5);
+  const { release, untilHeld } = await holdInserts(t, database);
   const order = newOrder();
   const placing = failure(store.place(order));
-  await until(inserting, seen => seen === '1', 5000);
+  await untilHeld('1');
   await proxy.mode('refuse');
   const { kind, reason } = await placing;
+  await release();
   assert.deepEqual({ kind, reason }, { kind: 'unknown', reason: 'connection_refused' });
   await until(() => database.psql(`select count(*) from orders where order_id = '${order.orderId}'`), seen => seen === '1', 5000);
   await proxy.mode('pass');
@@ -141,17 +138,15 @@ test('a stream that breaks off after any number of bytes gives an answer, and no
 test('while orders wait for a lock the probe is up and in time, the queue is bounded, and the lock is told as the reason', async t => {
   const { store } = await open(t);
   await isUp(store);
-  const locker = openStore(storeOptions(database.password, database.port));
-  t.after(() => locker.close(0));
-  const locked = database.psql('begin; lock table orders in access exclusive mode; select pg_sleep(2); commit');
-  await until(() => database.psql("select count(*) from pg_locks where mode = 'AccessExclusiveLock' and relation = 'orders'::regclass"), seen => seen === '1', 5000);
+  const session = openSession(t, database);
+  await session('begin; lock table orders in access exclusive mode');
   const crowd = Array.from({ length: 60 }, () => failure(store.place(newOrder())));
-  const probe = await store.probe(800);
-  assert.deepEqual([probe.up, store.stats().busy, store.stats().waiting], [true, 8, 32]);
+  assert.deepEqual([store.stats().busy, store.stats().waiting], [8, 32]);
+  assert.equal((await store.probe(800)).up, true);
   const told = await Promise.all(crowd);
   assert.deepEqual([...new Set(told.map(({ kind, reason }) => `${kind} ${reason}`))].sort(), ['overloaded overloaded', 'unavailable lock_timeout']);
   assert.equal(store.stats().discarded, 0);
-  await locked;
+  await session('commit');
 });
 
 test('a probe whose own connection is well sees that no other can be made', async t => {
@@ -166,12 +161,14 @@ test('a probe whose own connection is well sees that no other can be made', asyn
 });
 
 test('closing lets a running order finish, and does not wait longer than the grace for a frozen server', async t => {
-  const { proxy, store } = await open(t, { queryTimeoutMs: 8000, statementTimeoutMs: 7000 });
+  const { proxy, store } = await open(t, patient);
   await isUp(store);
-  await slowDown(t, 0.3);
+  const { release, untilHeld } = await holdInserts(t, database);
   const placing = store.place(newOrder());
-  await until(inserting, seen => seen === '1', 5000);
-  await store.close(5000);
+  await untilHeld('1');
+  const closing = store.close(10_000);
+  await release();
+  await closing;
   assert.equal((await placing).created, true);
   assert.equal((await failure(store.place(newOrder()))).reason, 'closing');
   const other = openStore(storeOptions(database.password, proxy.port));
