@@ -25,7 +25,7 @@ export type Drill = {
   /** From 'sound before' to 'sound again', bottom first. */
   rungs: (scene: Scene) => Rung[];
 };
-export type Before = { version: Version; restarts: number | undefined; order: Order };
+export type Before = { version: Version; facts: Facts; order: Order };
 export type Scene = {
   readonly target: Target;
   readonly control: Control;
@@ -98,11 +98,11 @@ async function proveSound({ target, ledger }: Node, control: Control, options: O
   if (broken.length > 0) throw new Broken(`not sound: ${broken.join('; ')}`);
 }
 
-async function remember(api: Api, { restarts }: Facts): Promise<Before> {
+async function remember(api: Api, facts: Facts): Promise<Before> {
   const version = (await api.version()).value;
   const order = (await api.place({ symbol: 'DRILL', side: 'buy', qty: '1' })).value;
   if (version === undefined || order === undefined) throw new Broken('the service did not tell its version or take an order');
-  return { version, restarts, order };
+  return { version, facts, order };
 }
 
 /** Gives what was told, or throws: NotHere after exit 3, Broken after any other failure. */

@@ -118,9 +118,9 @@ const successors: Record<Successor, string> = {
 /** How many times the supervisor has started the service since the drill began; platforms without that fact say nothing. */
 export async function countRestarts(scene: Scene, wanted: number, say: Say): Promise<void> {
   const { restarts } = await scene.facts();
-  const { before } = scene;
-  if (restarts === undefined || before.restarts === undefined) return say('this platform does not count restarts');
-  if (restarts - before.restarts !== wanted) throw new Broken(`restart_count: ${before.restarts} before, wanted ${wanted} more, saw ${restarts}`);
+  const before = scene.before.facts.restarts;
+  if (restarts === undefined || before === undefined) return say('this platform does not count restarts');
+  if (restarts - before !== wanted) throw new Broken(`restart_count: ${before} before, wanted ${wanted} more, saw ${restarts}`);
 }
 
 async function everyOrderIsThere(scene: Scene, say: Say): Promise<void> {

@@ -11,7 +11,7 @@ export const badCredentials: Drill = {
   reproduce: 'infra/control inject bad-credentials; and a start with the wrong password: infra/control inject process-killed',
   expect: 'TCP is held, /health 200, /ready 503 credentials_rejected, orders 503 with Retry-After; started anew it stays up: no crash loop',
   recover: 'infra/control recover bad-credentials; ready again within 2 s, without another start',
-  takes: 'about 15 s',
+  takes: 'about 10 s',
   rungs: scene => [
     soundBefore(scene),
     injectFault(scene, 'bad-credentials'),

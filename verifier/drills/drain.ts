@@ -13,7 +13,7 @@ export const drain: Drill = {
   reproduce: 'post orders, and infra/control inject drain meanwhile',
   expect: '/ready turns to 503 draining while /health is still 200; writers that follow readiness see no failure; exit 0',
   recover: 'infra/control recover drain makes sure that the service runs again',
-  takes: 'about 15 s',
+  takes: 'about 10 s',
   rungs: scene => {
     const writing = openWriting(scene);
     return [soundBefore(scene), drained(scene, writing), meanwhile(scene, writing), recoverFault(scene, 'drain'), reckon(scene, writing), soundAfter(scene, 'restarted')];

@@ -12,7 +12,7 @@ export const midFlight: Drill = {
   reproduce: 'post orders with an Idempotency-Key each, and infra/control inject db-killed meanwhile',
   expect: 'every answer within 5 s; no order that was accepted is lost or changed, none is there twice, none that was refused is there',
   recover: 'infra/control recover db-killed; an order of unknown outcome is sent again with the same key',
-  takes: 'about 30 s with three kills',
+  takes: 'about 45 s with three kills',
   rungs: scene => {
     const writing = openWriting(scene);
     return [soundBefore(scene), killed(scene, writing), meanwhile(scene), reckon(scene, writing), soundAfter(scene, 'same')];

@@ -13,7 +13,7 @@ export const portClosed: Drill = {
   reproduce: 'infra/control inject port-closed',
   expect: 'make verify is red at reachable, everything above it is skipped, exit 1',
   recover: 'infra/control recover port-closed; make verify is green again',
-  takes: 'about 10 s',
+  takes: 'about 20 s',
   rungs: scene => unreachable(scene, 'port-closed'),
 };
 

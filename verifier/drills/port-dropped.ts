@@ -8,6 +8,6 @@ export const portDropped: Drill = {
   reproduce: 'infra/control inject port-dropped (virtual machines only; elsewhere the drill is not run, and says so)',
   expect: 'TCP is silent: make verify is red at reachable after its deadline, everything above it is skipped, exit 1',
   recover: 'infra/control recover port-dropped; make verify is green again',
-  takes: 'about 15 s',
+  takes: 'about 30 s',
   rungs: scene => unreachable(scene, 'port-dropped'),
 };

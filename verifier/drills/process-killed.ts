@@ -10,7 +10,7 @@ export const processKilled: Drill = {
   reproduce: 'infra/control inject process-killed',
   expect: '/health fails at once; the supervisor starts the service again within 10 s',
   recover: 'nothing to do; infra/control recover process-killed makes sure that it runs. A new instance_id answers, every order is there',
-  takes: 'about 5 s',
+  takes: 'about 7 s',
   rungs: scene => [soundBefore(scene), killed(scene), broughtBack(scene), recoverFault(scene, 'process-killed'), soundAfter(scene, 'restarted')],
 };
 

@@ -14,7 +14,7 @@ export const restartKeepsOrders: Drill = {
   reproduce: 'make halt && make up',
   expect: 'the port is closed in between; afterwards every order is there with the values it was accepted with',
   recover: 'make up',
-  takes: 'about 15 s with plain processes, a minute or more with machines',
+  takes: 'about 7 s with plain processes, a minute or more with machines',
   rungs: scene => {
     const orders: Order[] = [];
     return [soundBefore(scene), written(scene, orders), halted(scene), startedAgain(scene), kept(scene, orders), soundAfter(scene, 'any')];

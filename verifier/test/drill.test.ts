@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { drills } from '../drills.ts';
 import { openFakeSystem } from './fake-system.ts';
+import type { Play } from './fake-system.ts';
 import { withFields } from './honest.ts';
 import { start } from './program.ts';
 import type { Ended } from './program.ts';
@@ -131,6 +132,37 @@ describe('drill', { concurrency: 4 }, () => {
     const end = await drill(system.env, 'db-down');
     assert.equal(end.code, 1);
     assert.deepEqual(broken(end), ['after:']);
+  });
+
+  it('config-refused holds when every spoilt setting is refused by name, and is red for one that is not', async t => {
+    const refusing = (exception: string, answer: object): Play => (verb, [fault, variable]) => {
+      if (verb !== 'inject' || fault !== 'config-refused') return undefined;
+      const told = { exit: 78, ms: 90, stderr: `config: ${variable} is required\n`, ...variable === exception ? answer : {} };
+      return { stdout: `${JSON.stringify(told)}\n` };
+    };
+    const cases: [object, string[]][] = [
+      [{}, []],
+      [{ exit: 1 }, ['DATABASE_NAME:', 'DATABASE_NAME:']],
+      [{ stderr: 'config: DATABASE_NAMES is no variable of this service\n' }, ['DATABASE_NAME:', 'DATABASE_NAME:']],
+    ];
+    await Promise.all(cases.map(async ([answer, wanted]) => {
+      const system = await openFakeSystem(t, { play: refusing('DATABASE_NAME', answer) });
+      const end = await drill(system.env, 'config-refused');
+      assert.deepEqual(broken(end), wanted, end.stdout);
+      assert.equal(end.code, wanted.length === 0 ? 0 : 1);
+    }));
+  });
+
+  it('drain is red when readiness does not go first, and when the exit is not 0', async t => {
+    for (const [exit, wanted] of [[1, ['fault:']], [0, ['meanwhile:']]] as const) {
+      const system = await openFakeSystem(t, { play: (verb, [fault]) => verb === 'inject' && fault === 'drain' ? { stdout: `exit ${exit}\n` } : undefined });
+      assert.deepEqual(broken(await drill(system.env, 'drain')), wanted);
+    }
+  });
+
+  it('process-killed is red when nothing died', async t => {
+    const { env } = await openFakeSystem(t);
+    assert.deepEqual(broken(await drill(env, 'process-killed')), ['fault:']);
   });
 
   it('tells a drill that is not possible here as not run, never as held', async t => {

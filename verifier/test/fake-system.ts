@@ -62,8 +62,8 @@ async function perform(system: FakeSystem, play: Play, [verb = '', ...args]: str
   const act = [verb, ...args].join(' ');
   const acting = ['inject', 'recover', 'up', 'halt'].includes(verb);
   if (acting) system.acts.push(act);
-  // as control does: the entry is there before the fault is, and gone when the recovery is done
-  if (verb === 'inject') system.journal.add(args[0] ?? '');
+  // as control does: the entry is there before the fault is, and gone when the recovery is done; a refused start leaves nothing
+  if (verb === 'inject' && args[0] !== 'config-refused') system.journal.add(args[0] ?? '');
   const answer = await play(verb, args, system) ?? honestly(system, verb, args);
   if (verb === 'inject' && answer.exit === 3) system.journal.delete(args[0] ?? '');
   if (verb === 'recover' && !answer.exit) forget(system, args[0]);
