@@ -9,6 +9,7 @@ export type ReadFile = (path: string) => string;
 const name = /^[A-Za-z_][A-Za-z0-9_-]{0,62}$/;
 const label = /^[a-z][a-z0-9-]{0,62}$/;
 const host = /^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*$/;
+const moment = /^(unknown|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z)$/;
 const prefixes = /^(DATABASE|READY|SERVER|DRAIN|LOG|SERVICE)_/;
 
 /** readFile is handed in, so that this stays a function of its arguments. Complaints never hold the value of a secret. */
@@ -27,7 +28,7 @@ function readAll(from: Reader) {
       env: from.match('ENV', label, 'lower case letters, digits and dashes', 'development'),
       logLevel: from.oneOf<LogLevel>('LOG_LEVEL', ['debug', 'info', 'warn', 'error'], 'info'),
       gitSha: from.match('GIT_SHA', /^[A-Za-z0-9._-]{1,64}$/, 'at most 64 letters, digits, dots and dashes', 'unknown'),
-      buildTime: from.match('BUILD_TIME', /^(unknown|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z)$/, 'a UTC time such as 2026-01-31T12:00:00Z', 'unknown'),
+      buildTime: from.match('BUILD_TIME', moment, 'a UTC time such as 2026-01-31T12:00:00Z', 'unknown'),
     },
     server: {
       port: from.whole('PORT', 1, 65_535),
@@ -116,10 +117,12 @@ class Reader {
   }
 
   complainOfStrangers(): void {
-    for (const variable of Object.keys(this.#env).filter(given => prefixes.test(given) && !this.#known.has(given)).sort()) {
+    const strangers = Object.keys(this.#env).filter(given => prefixes.test(given) && !this.#known.has(given));
+    for (const variable of strangers.sort()) {
       this.#complain(variable, 'is not a variable of this service, is it misspelt?');
     }
-    if (/insecure-http-parser/.test(this.#env['NODE_OPTIONS'] ?? '')) this.#complain('NODE_OPTIONS', 'must not switch on the insecure HTTP parser');
+    const loose = /insecure-http-parser/.test(this.#env['NODE_OPTIONS'] ?? '');
+    if (loose) this.#complain('NODE_OPTIONS', 'must not switch on the insecure HTTP parser');
   }
 
   #readSecret(path: string): string | null {

@@ -3,6 +3,8 @@ import { isIPv6 } from 'node:net';
 import { Problem } from './problem.ts';
 
 export type Head = { version: string; method: string; target: string; rawHeaders: string[] };
+/** What the parser gives up with. */
+export type ParseError = { code?: string; rawPacket?: Buffer };
 export type Checked = { path: string; query: string; hasBody: boolean };
 
 const maxHeaders = 64;
@@ -29,6 +31,15 @@ export function checkHead(head: Head, maxBodyBytes: number): Checked {
 export function checkTrailers(rawTrailers: string[]): void {
   const found = rawTrailers.find((name, at) => at % 2 === 0 && headOnly.test(name.toLowerCase()));
   if (found !== undefined) throw bad('a trailer names what belongs into the head');
+}
+
+/** What to tell a caller whose bytes never became a request. */
+export function explainUnreadable({ code, rawPacket }: ParseError): Problem {
+  if (code === 'HPE_HEADER_OVERFLOW') return new Problem('headers_too_large', 'a head has at most 16384 bytes');
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Problem('request_timeout', 'the request did not arrive in time');
+  // The parser calls any broken end of the first line a version.
+  const said = code === 'HPE_INVALID_VERSION' && / HTTP\/\d\.\d\r\n/.test(rawPacket?.toString('latin1') ?? '');
+  return said ? new Problem('http_version_not_supported', 'speak HTTP/1.1 or HTTP/1.0') : bad('this is not HTTP/1.1');
 }
 
 export function tooLarge(maxBodyBytes: number): Problem {

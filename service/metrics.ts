@@ -33,9 +33,11 @@ export function openMetrics(build: Record<string, string>): Metrics {
     render: scene => [
       ...renderRequests([...requests.values()]),
       ...renderScene(scene),
-      ...family('service_transitions_total', 'counter', 'Changes of readiness, by the state entered', Object.entries(transitions).map(([to, n]) => [`{to="${to}"}`, n])),
+      ...family('service_transitions_total', 'counter', 'Changes of readiness, by the state entered',
+        Object.entries(transitions).map(([to, count]) => [`{to="${to}"}`, count])),
       ...family('event_loop_lag_seconds', 'gauge', 'Event loop delay in the last ten seconds', [
-        ['{quantile="0.5"}', lag.percentile(50) / 1e9], ['{quantile="0.99"}', lag.percentile(99) / 1e9], ['{quantile="1"}', lag.max / 1e9]]),
+        ['{quantile="0.5"}', lag.percentile(50) / 1e9], ['{quantile="0.99"}', lag.percentile(99) / 1e9],
+        ['{quantile="1"}', lag.max / 1e9]]),
       ...renderProcess(),
       ...family('build_info', 'gauge', 'What is running', [[labelsOf(build), 1]]),
     ].join('\n') + '\n',

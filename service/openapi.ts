@@ -16,7 +16,7 @@ const fields = {
 };
 const plainDecimal = {
   type: 'string', pattern: '^(0|[1-9][0-9]*)(\\.[0-9]+)?$',
-  description: 'An exact decimal above 0 in plain notation with at most 15 significant digits and 15 decimals. More is refused, never rounded.',
+  description: 'An exact decimal above 0, plain notation, at most 15 significant digits and 15 decimals. More is refused, never rounded.',
 };
 
 const schemas = {
@@ -24,7 +24,9 @@ const schemas = {
   Readiness: closed({
     status: { enum: ['ready', 'unready', 'draining'] },
     checks: closed({
-      database: closed({ status: { enum: ['up', 'down'] }, reason: { enum: reasons }, latency_ms: { type: 'number' }, since: moment }, ['reason']),
+      database: closed({
+        status: { enum: ['up', 'down'] }, reason: { enum: reasons }, latency_ms: { type: 'number' }, since: moment,
+      }, ['reason']),
     }),
   }),
   Version: closed({
@@ -45,7 +47,7 @@ const schemas = {
 const parameters = {
   key: {
     name: 'Idempotency-Key', in: 'header', required: false, schema: { type: 'string', maxLength: 257 },
-    description: 'Bare or as a quoted string. The same key with the same order gets the first answer again, for as long as the order is kept.',
+    description: 'Bare or quoted. The same key with the same order gets the first answer again, for as long as the order is kept.',
   },
   id: { name: 'id', in: 'path', required: true, schema: { type: 'string', format: 'uuid' } },
 };
@@ -79,14 +81,15 @@ export const openapi = {
       },
     },
     '/orders/{id}': { get: { ...operation('Read an order', { 200: order, ...problems(404, 503) }), parameters: [parameters.id] } },
-    '/openapi.json': { get: operation('This document', { 200: { description: 'OpenAPI 3.1', content: { 'application/json': { schema: { type: 'object' } } } } }) },
-    '/metrics': { get: operation('Figures for Prometheus', { 200: { description: 'Text format 0.0.4', content: { 'text/plain': { schema: text } } } }) },
+    '/openapi.json': { get: operation('This document', { 200: plain('OpenAPI 3.1', 'application/json', { type: 'object' }) }) },
+    '/metrics': { get: operation('Figures for Prometheus', { 200: plain('Text format 0.0.4', 'text/plain', text) }) },
   },
   components: { schemas },
 };
 
 function closed(properties: object, optional: string[] = []): object {
-  return { type: 'object', required: Object.keys(properties).filter(name => !optional.includes(name)), properties, additionalProperties: false };
+  const required = Object.keys(properties).filter(name => !optional.includes(name));
+  return { type: 'object', required, properties, additionalProperties: false };
 }
 
 function ref(schema: keyof typeof schemas): object {
@@ -94,11 +97,15 @@ function ref(schema: keyof typeof schemas): object {
 }
 
 function answer(schema: keyof typeof schemas, description: string): { description: string; content: object } {
-  return { description, content: { 'application/json': { schema: ref(schema) } } };
+  return plain(description, 'application/json', ref(schema));
+}
+
+function plain(description: string, type: string, schema: object): { description: string; content: object } {
+  return { description, content: { [type]: { schema } } };
 }
 
 function problems(...statuses: number[]): object {
-  const told = { description: 'A problem (RFC 9457); its code says which', content: { 'application/problem+json': { schema: ref('Problem') } } };
+  const told = plain('A problem (RFC 9457); its code says which', 'application/problem+json', ref('Problem'));
   return Object.fromEntries(statuses.map(status => [status, status === 503 ? { ...told, headers: retryLater } : told]));
 }
 

@@ -105,5 +105,6 @@ function translate(error: StoreError, orderId: string | null): Error {
 
 function unanswered(orderId: string | null, reason: string): Problem {
   if (orderId === null) return new Problem('database_unavailable', 'the database did not answer', { reason });
-  return new Problem('outcome_unknown', 'the order may have been stored: look it up, or send it again with its Idempotency-Key', { orderId, reason });
+  const detail = 'the order may have been stored: look it up, or send it again with its Idempotency-Key';
+  return new Problem('outcome_unknown', detail, { orderId, reason });
 }

@@ -5,12 +5,15 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { watchConnections } from './connections.ts';
 import type { ConnectionLimits, Connections, Exchange } from './connections.ts';
-import { checkHead, checkTrailers, tooLarge } from './guard.ts';
+import { checkHead, checkTrailers, explainUnreadable, tooLarge } from './guard.ts';
+import type { ParseError } from './guard.ts';
 import { renderReply, writeRaw } from './handler.ts';
 import type { Answered, Handler, Reply } from './handler.ts';
 import { answerTrouble, Problem } from './problem.ts';
 
-export type Limits = ConnectionLimits & { headersTimeoutMs: number; keepAliveTimeoutMs: number; maxConnections: number; maxBodyBytes: number };
+export type Limits = ConnectionLimits & {
+  headersTimeoutMs: number; keepAliveTimeoutMs: number; maxConnections: number; maxBodyBytes: number;
+};
 export type Layer = {
   listen(port: number, host: string): Promise<number>;
   /** From now on every answer says `Connection: close`; nothing is refused. */
@@ -50,7 +53,7 @@ class HttpLayer implements Layer {
     this.#server.on('checkExpectation', (req, res) => void this.#serve(req, res));
     this.#server.on('checkContinue', (req, res) => void this.#serve(req, res, () => res.writeContinue()));
     this.#server.on('connect', (_req, socket: Socket) => this.#refuseTunnel(socket));
-    this.#server.on('clientError', (error: ClientError, socket: Socket) => this.#refuse(socket, explain(error)));
+    this.#server.on('clientError', (error: ParseError, socket: Socket) => this.#refuse(socket, explainUnreadable(error)));
     this.#server.on('drop', () => { this.#dropped += 1; });
   }
 
@@ -169,17 +172,6 @@ class HttpLayer implements Layer {
     this.#refuse(socket, new Problem('not_implemented', 'CONNECT is not implemented'));
     socket.resume();
   }
-}
-
-type ClientError = NodeJS.ErrnoException & { rawPacket?: Buffer };
-
-function explain({ code, rawPacket }: ClientError): Problem {
-  if (code === 'HPE_HEADER_OVERFLOW') return new Problem('headers_too_large', 'a head has at most 16384 bytes');
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Problem('request_timeout', 'the request did not arrive in time');
-  // The parser calls any broken end of the first line so.
-  const said = code === 'HPE_INVALID_VERSION' ? / HTTP\/\d\.\d\r\n/.exec(rawPacket?.toString('latin1') ?? '') : null;
-  if (said) return new Problem('http_version_not_supported', 'speak HTTP/1.1 or HTTP/1.0');
-  return new Problem('bad_request', 'this is not HTTP/1.1');
 }
 
 function requestId(req: IncomingMessage): string {

@@ -88,7 +88,8 @@ function watchTransitions(metrics: Pick<Metrics, 'transition'>): (probe: Probe) 
 const quiet = new Set(['/health', '/ready', '/metrics']);
 
 function tell(log: Log, { requestId, method, route, status, ms, note }: Answered): void {
-  const fields: Fields = { request_id: requestId, method: method.slice(0, 16), route, status, ms: Math.round(ms * 10) / 10, code: note.code, reason: note.reason };
+  const { code, reason } = note;
+  const fields: Fields = { request_id: requestId, method, route, status, ms: Math.round(ms * 10) / 10, code, reason };
   if (note.error !== undefined) log.error('request_failed', { ...fields, error: stackOf(note.error) });
   else if (quiet.has(route)) log.debug('request', fields);
   else if (status >= 500) log.warn('request', fields);

@@ -84,6 +84,6 @@ for (const [what, flag, seconds] of [['heads', '-H', 20], ['bodies', '-B', 25], 
     const plain = (await ended).stdout.replace(/\x1b\[[0-9;]*m/g, '');
     t.diagnostic(`${/Test ended on.*/.exec(plain)?.[0]}; ${/Exit status:.*/.exec(plain)?.[0]}; worst /health ${Math.round(worstMs)} ms`);
     assert.equal(/service available:\s+NO/.exec(plain), null);
-    assert.ok(worstMs < 1000, `${worstMs} ms`);
+    assert.ok(worstMs < 3000, `${worstMs} ms`);
   });
 }
