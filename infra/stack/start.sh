@@ -14,12 +14,13 @@ up() {
   make_secrets
   write_settings
   undo_pauses
+  mark_first_start
   say "$node: image $(short "$image"), service on $address:$port"
+  began=$(date +%s)
   compose up --detach --no-build --remove-orphans >"$dir/compose.log" 2>&1 || {
     tail -n 5 "$dir/compose.log" >&2; clean_failure; fail "$node: Compose could not start the stack"; }
   reconnect
   clear_firewall
-  for service in api db; do present "$service"; running "$service" || docker start "$id" >/dev/null; done
   await_ready
   date -u +%Y-%m-%dT%H:%M:%SZ > "$dir/up"
 }
@@ -28,6 +29,17 @@ short() { printf '%s\n' "$1" | sed 's/\(sha256[:-]............\).*/\1/'; }
 compose() {
   set -- --project-directory "$infra" --env-file "$dir/env" -f "$infra/docker-compose.yml" ${ORDERS_OVERRIDE:+-f "$ORDERS_OVERRIDE"} "$@"
   env -u ORDERS_NODE -u ORDERS_IMAGE -u ORDERS_DB_IMAGE -u ORDERS_SECRETS -u COMPOSE_FILE -u COMPOSE_PROJECT_NAME -u COMPOSE_PROFILES docker compose "$@"
+}
+
+# A first start that was cut off leaves a database without its role or its door, and its image would take it for a whole one. The
+# mark stands from before the volume exists until the role is set, so whatever it stands beside never served anybody.
+mark_first_start() {
+  if ! docker volume inspect "${project}_data" >/dev/null 2>&1; then : > "$dir/first-start"; return; fi
+  [ -f "$dir/first-start" ] || return 0
+  say "$node: the first start of the database was cut off, it begins anew"
+  id=$(container db)
+  [ -z "$id" ] || docker rm -f "$id" >/dev/null
+  docker volume rm "${project}_data" >/dev/null
 }
 
 # 256 bits each. The folder keeps other users out; the files in it must be readable for the container's users.
@@ -55,16 +67,18 @@ write_settings() {
   if [ "${ORDERS_PROJECT:-orders}" = orders ] && { [ "$node" = control ] || [ -n "${ORDERS_ADDRESS:-}" ]; }; then cp "$dir/env" "$infra/.env"; fi
 }
 
-undo_pauses() { for service in api db; do id=$(container "$service"); [ "$(seen "$id" '{{.State.Paused}}')" != true ] || docker unpause "$id" >/dev/null; done; }
+undo_pauses() { docker ps -q --filter "$(labelled)" --filter status=paused | while read -r paused; do docker unpause "$paused" >/dev/null; done; }
 
 await_ready() {
-  end=$(($(date +%s) + 60 * ${SCALE:-1})) prober='' role=no first=$(restarts)
+  prober='' role=no api=$(container api) db=$(container db)
+  end=$(($(date +%s) + 60 * ${SCALE:-1})) first=$(seen "$api" '{{.RestartCount}}')
   say "$node: waiting for the database"
   while :; do
     blame
     if [ $role = no ] && database_answers; then
       set_role || guilty db 'the role orders could not be set up'
       role=yes
+      rm -f "$dir/first-start"
       say "$node: waiting for http://$address:$port/ready"
       watch_ready $(((end - $(date +%s)) * 1000)) > "$dir/seen" 2>&1 & prober=$!
     fi
@@ -81,21 +95,21 @@ watch_ready() {
   exec docker run --rm --network host --read-only --cap-drop ALL --name "$project-probe" --label "com.docker.compose.project=$project" \
     --label com.docker.compose.oneoff=True "$image" -e "$probe" "$address" "$port" "$1"
 }
-restarts() { seen "$(container api)" '{{.RestartCount}}' || echo 0; }
 database_answers() { docker exec "$(container db)" pg_isready -q -h 127.0.0.1 -U orders -d orders 2>/dev/null; }
 set_role() { docker exec "$(container db)" /docker-entrypoint-initdb.d/role.sh >&2; }
 
-# A container that ends again and again will not get well by waiting. 78 is a refused configuration.
+# A container that ends again and again will not get well by waiting. 78 is a refused configuration; between two starts the
+# engine tells no exit code, so its events are asked.
 blame() {
-  case $(seen "$(container api)" '{{.State.ExitCode}} {{.State.Status}}') in
-    '78 '*) guilty api 'the service refuses its configuration' ;;
-    *' exited') guilty api 'the service has ended' ;;
-  esac
-  [ "$(restarts)" -lt $((first + 4)) ] || guilty api 'the service ends again and again'
-  case $(seen "$(container db)" '{{.State.Status}} {{.RestartCount}}') in
-    exited* | 'restarting '[3-9]*) guilty db 'the database ends again and again' ;;
-  esac
+  seen "$api $db" '{{.State.Status}} {{.RestartCount}}' > "$dir/states" || guilty api 'a container has gone'
+  { read -r api_state api_count; read -r db_state db_count; } < "$dir/states"
+  if [ "$api_count" -gt "$first" ] || [ "$api_state" = exited ]; then
+    ! ends_of "$api" | grep -qx 78 || guilty api 'the service refuses its configuration'
+    if [ "$api_state" = exited ] || [ "$api_count" -gt $((first + 4)) ]; then guilty api 'the service ends again and again'; fi
+  fi
+  case "$db_state $db_count" in exited* | 'restarting '[3-9]*) guilty db 'the database ends again and again' ;; esac
 }
+ends_of() { docker events --since "$began" --until "$(date +%s)" --filter "container=$1" --filter event=die --format '{{.Actor.Attributes.exitCode}}'; }
 
 guilty() { # SERVICE REASON: its last words, each once; then nothing is left running or restarting
   [ -z "$prober" ] || { kill "$prober" 2>/dev/null || true; docker rm -f "$project-probe" >/dev/null 2>&1 || true; }
@@ -103,4 +117,8 @@ guilty() { # SERVICE REASON: its last words, each once; then nothing is left run
   clean_failure
   fail "$node: $2; the last lines of $1 stand above, and nothing of $node was left running"
 }
-clean_failure() { halt 2>/dev/null; }
+# A database in its first start is deaf to the signal to stop, and has nothing to lose.
+clean_failure() {
+  if [ -f "$dir/first-start" ]; then docker kill "$(container db)" >/dev/null 2>&1 || true; fi
+  halt 2>/dev/null
+}
