@@ -1,0 +1,44 @@
+// A setting that is missing or bad: `up` fails at once with the service's own complaint, and nothing is left restarting.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { missing, openContainers, succeeded } from './docker-stack.ts';
+
+const required = ['PORT', 'HOST', 'DATABASE_HOST', 'DATABASE_PORT', 'DATABASE_NAME', 'DATABASE_USER', 'DATABASE_PASSWORD_FILE'];
+
+test('up refuses a configuration that the service refuses', { skip: missing }, async t => {
+  const stack = await openContainers(t);
+  const scale = Number(stack.env['SCALE'] ?? 1);
+  const refused = async (override: string, complaint: RegExp): Promise<void> => {
+    const began = performance.now();
+    const { code, stderr } = await stack.upWith(override);
+    const ms = performance.now() - began;
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, complaint);
+    assert.ok(ms < 10_000 * scale, `${ms} ms`);
+    assert.equal(await stack.docker('ps', '-q', '--filter', `label=com.docker.compose.project=${stack.project}-control`), '');
+    assert.equal(succeeded(await stack.platform('targets'), 'targets'), '');
+  };
+  for (const name of required) {
+    await t.test(`${name} is missing`, () => refused(`services: { api: { environment: { ${name}: !reset null } } }`, new RegExp(`^config: .*${name}`, 'm')));
+  }
+  await t.test('several are bad: every complaint is listed', () => refused('services: { api: { environment: { PORT: 80a, DATABASE_POOL_SIZE: "0" } } }',
+    /^config: PORT .*\n(?:.*\n)*config: DATABASE_POOL_SIZE /m));
+  await t.test('nothing is bad: it was the setting that it refused', async () => {
+    succeeded(await stack.upWith('services: {}'), 'up');
+    assert.deepEqual(await stack.broken(), []);
+  });
+});
+
+test('up says what it does not have', { skip: missing }, async t => {
+  const stack = await openContainers(t, { ORDERS_IMAGE: 'orders:never-built' });
+  const { code, stderr } = await stack.platform('up');
+  assert.equal(code, 1);
+  assert.match(stderr, /orders:never-built is not in this engine/);
+});
+
+test('what is not understood ends with 2, what is not possible here with 3', { skip: missing }, async t => {
+  const stack = await openContainers(t);
+  const codes: (number | null)[] = [];
+  for (const args of [['sing'], ['inject'], ['inject', 'thunder'], ['inject', 'port-dropped'], ['recover', 'thunder']]) codes.push((await stack.platform(...args)).code);
+  assert.deepEqual(codes, [2, 2, 2, 3, 2]);
+});
