@@ -1,7 +1,7 @@
 // The process platform under its own verbs, with a real service and a real PostgreSQL.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -124,4 +124,25 @@ test('without server programs up fails with one error: where it looked and what 
   const up = await runIn({ ...stack.env, PG_BIN: '/nowhere' }, join(root, 'infra/control'), ['up']);
   assert.equal(up.code, 1);
   assert.match(up.stderr, /\/nowhere[^]*apt-get install postgresql[^]*dnf install postgresql-server[^]*brew install postgresql/);
+});
+
+test('commands that act take turns, and a killed one does not keep the next from working', async t => {
+  const stack = await openStack(t);
+  await stack.control('up');
+  const both = await Promise.all([stack.control('inject', 'db-down'), stack.control('recover', 'db-down'), stack.control('inject', 'db-hung'), stack.control('recover')]);
+  assert.ok(both.every(({ code }) => code === 0), JSON.stringify(both));
+  await symlink('999999999', join(stack.state, 'lock'));
+  const after = await stack.control('recover');
+  assert.equal(after.code, 0, after.stderr);
+  await assert.rejects(lstat(join(stack.state, 'lock')), { code: 'ENOENT' });
+});
+
+test('recover makes sure of a database that its supervisor is about to start again', async t => {
+  const stack = await openStack(t);
+  await stack.control('up');
+  for (let kill = 0; kill < 4; kill += 1) {
+    assert.equal((await stack.control('inject', 'db-killed')).code, 0);
+    const recovered = await stack.control('recover', 'db-killed');
+    assert.equal(recovered.code, 0, recovered.stderr);
+  }
 });
