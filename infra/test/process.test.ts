@@ -137,12 +137,16 @@ test('commands that act take turns, and a killed one does not keep the next from
   await assert.rejects(lstat(join(stack.state, 'lock')), { code: 'ENOENT' });
 });
 
-test('recover makes sure of a database that its supervisor is about to start again', async t => {
+test('faults may follow each other: killed again and again, and stopped while frozen', async t => {
   const stack = await openStack(t);
   await stack.control('up');
   for (let kill = 0; kill < 4; kill += 1) {
     assert.equal((await stack.control('inject', 'db-killed')).code, 0);
     const recovered = await stack.control('recover', 'db-killed');
     assert.equal(recovered.code, 0, recovered.stderr);
+  }
+  for (const args of [['inject', 'db-hung'], ['inject', 'db-down'], ['recover']]) {
+    const done = await stack.control(...args);
+    assert.deepEqual([done.code, /killed/.test(done.stderr)], [0, false], `${args.join(' ')}: ${done.stderr}`);
   }
 });
