@@ -9,6 +9,7 @@ export type Checked = { path: string; query: string; hasBody: boolean };
 
 const maxHeaders = 64;
 const maxTargetBytes = 8192;
+const watched = new Set(['host', 'content-length', 'transfer-encoding', 'content-type', 'expect']);
 const bodyless = new Set(['GET', 'HEAD', 'OPTIONS']);
 // Trailers that would change what the head has said, were anyone to believe them.
 const headOnly = /^(host|content-.*|transfer-encoding|trailer|te|connection|expect|authorization|cookie|idempotency-key|x-request-id)$/;
@@ -58,7 +59,11 @@ function gatherHeaders(raw: string[]): Map<string, string[]> {
     const name = (raw[at] ?? '').toLowerCase();
     // Gateways that write headers into environment variables read a_b and a-b as one.
     if (name.includes('_')) throw bad('a header name has an underscore');
-    values.set(name, [...(values.get(name) ?? []), raw[at + 1] ?? '']);
+    if (!watched.has(name)) continue;
+    const value = raw[at + 1] ?? '';
+    const earlier = values.get(name);
+    if (earlier) earlier.push(value);
+    else values.set(name, [value]);
   }
   return values;
 }

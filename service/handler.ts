@@ -12,10 +12,11 @@ export type Rendered = { text: string; headers: Record<string, string> };
 export function renderReply(reply: Reply, id: string, close: boolean): Rendered {
   const { body = '' } = reply;
   const text = typeof body === 'string' ? body : JSON.stringify(body);
-  const length = reply.status === 204 ? {} : { 'Content-Length': String(Buffer.byteLength(text)) };
-  const type = typeof body === 'string' ? {} : { 'Content-Type': 'application/json' };
-  const fixed = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff', 'X-Request-Id': id };
-  return { text, headers: { ...type, ...length, ...fixed, ...reply.headers, ...(close ? { Connection: 'close' } : {}) } };
+  const headers: Record<string, string> = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff', 'X-Request-Id': id };
+  if (typeof body !== 'string') headers['Content-Type'] = 'application/json';
+  if (reply.status !== 204) headers['Content-Length'] = String(Buffer.byteLength(text));
+  if (close) headers['Connection'] = 'close';
+  return { text, headers: reply.headers ? Object.assign(headers, reply.headers) : headers };
 }
 
 /** An answer for a connection whose request could not be read, so that no response object exists. */

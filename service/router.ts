@@ -10,22 +10,30 @@ export type Route = {
 
 /** `{name}` in a path stands for one segment. Paths are compared as they were sent: `/%68ealth` is not `/health`. */
 export function createRouter(routes: Route[]): Handler {
-  const patterns = routes.map(route => ({ route, segments: route.path.split('/') }));
+  const find = openLookup(routes);
   return async request => {
-    const segments = request.path.split('/');
-    const found = patterns.flatMap(({ route, segments: pattern }) => {
-      const params = match(pattern, segments);
-      return params ? [{ route, params }] : [];
-    });
-    const path = found[0]?.route.path;
+    const found = find(request.path);
+    const path = request.path === '*' ? undefined : found[0]?.route.path;
     try {
-      const reply = await answer(request, request.path === '*' ? routes.map(route => ({ route, params: {} })) : found);
+      const reply = await answer(request, found);
       return path === undefined ? reply : { route: path, ...reply };
     } catch (trouble) {
       const reply = answerTrouble(trouble, request.id);
       return path === undefined ? reply : { route: path, ...reply };
     }
   };
+}
+
+type Found = { route: Route; params: Params };
+
+function openLookup(routes: Route[]): (path: string) => Found[] {
+  const plain = new Map<string, Found[]>([['*', routes.map(route => ({ route, params: {} }))]]);
+  for (const route of routes) plain.set(route.path, [...(plain.get(route.path) ?? []), { route, params: {} }]);
+  const patterns = routes.filter(({ path }) => path.includes('{')).map(route => ({ route, pattern: route.path.split('/') }));
+  return path => plain.get(path) ?? patterns.flatMap(({ route, pattern }) => {
+    const params = match(pattern, path.split('/'));
+    return params ? [{ route, params }] : [];
+  });
 }
 
 function match(pattern: string[], segments: string[]): Params | null {
@@ -39,16 +47,20 @@ function match(pattern: string[], segments: string[]): Params | null {
   return params;
 }
 
-function answer(request: Request, found: { route: Route; params: Params }[]): Reply | Promise<Reply> {
+function answer(request: Request, found: Found[]): Reply | Promise<Reply> {
+  const method = request.method === 'HEAD' ? 'GET' : request.method;
+  const hit = request.path === '*' ? undefined : found.find(({ route }) => route.method === method);
+  if (!hit) return answerWithout(request, found);
+  if (request.body.length > 0) checkMediaType(request, hit.route);
+  return hit.route.handler(request, hit.params);
+}
+
+function answerWithout(request: Request, found: Found[]): Reply {
   if (found.length === 0) throw new Problem('not_found', 'there is nothing at this path');
   const allowed = new Set(['OPTIONS', ...found.flatMap(({ route }) => (route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]))]);
   const headers = { Allow: [...allowed].sort().join(', ') };
   if (request.method === 'OPTIONS') return { status: 204, headers };
-  const method = request.method === 'HEAD' ? 'GET' : request.method;
-  const hit = found.find(({ route }) => route.method === method);
-  if (!hit || request.path === '*') throw new Problem('method_not_allowed', `this path takes ${headers.Allow}`, { headers });
-  if (request.body.length > 0) checkMediaType(request, hit.route);
-  return hit.route.handler(request, hit.params);
+  throw new Problem('method_not_allowed', `this path takes ${headers.Allow}`, { headers });
 }
 
 function checkMediaType({ headers }: Request, route: Route): void {

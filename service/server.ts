@@ -29,6 +29,8 @@ export function createHttpLayer(handler: Handler, limits: Limits, watch: (answer
   return new HttpLayer(handler, limits, watch);
 }
 
+const nothing = Buffer.alloc(0);
+
 class HttpLayer implements Layer {
   readonly #handler: Handler;
   readonly #limits: Limits;
@@ -104,7 +106,7 @@ class HttpLayer implements Layer {
       // Node forgets what follows such requests in the same packet, or closes after their answer by itself.
       if (req.headers.upgrade !== undefined || (invite && !hasBody)) line.closing = true;
       if (hasBody) invite?.();
-      const body = hasBody ? await readBody(exchange, this.#limits.maxBodyBytes) : Buffer.alloc(0);
+      const body = hasBody ? await readBody(exchange, this.#limits.maxBodyBytes) : nothing;
       checkTrailers(req.rawTrailers);
       taken = true;
       reply = await this.#handler({ id: exchange.id, method: head.method, path, query, headers: req.headers, body });
