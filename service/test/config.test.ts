@@ -52,7 +52,8 @@ test('a number is plain, whole and in its range', () => {
 });
 
 test('every variable that is no number has a form too', () => {
-  for (const name of ['HOST', 'DATABASE_HOST', 'DATABASE_NAME', 'DATABASE_USER', 'SERVICE_NAME', 'ENV', 'LOG_LEVEL', 'GIT_SHA', 'BUILD_TIME']) blames({ [name]: '%bad%' }, name);
+  const names = ['HOST', 'DATABASE_HOST', 'DATABASE_NAME', 'DATABASE_USER', 'SERVICE_NAME', 'ENV', 'LOG_LEVEL', 'GIT_SHA', 'BUILD_TIME'];
+  for (const name of names) blames({ [name]: '%bad%' }, name);
   blames({ HOST: 'localhost' }, 'HOST');
   blames({ DATABASE_PASSWORD: 'two\nlines' }, 'DATABASE_PASSWORD');
   for (const host of ['db', 'db.internal', '10.0.0.1', '::1']) blames({ DATABASE_HOST: host });

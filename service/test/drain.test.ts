@@ -25,7 +25,8 @@ async function start(t: TestContext, env: Record<string, string> = {}): Promise<
 }
 
 for (const heed of [true, false]) {
-  test(`${rounds} SIGTERMs under load: ${heed ? 'who heeds readiness has no failed request' : 'who does not has no reset on a connection in use'}, exit 0`, async t => {
+  const promise = heed ? 'who heeds readiness has no failed request' : 'who does not has no reset on a connection in use';
+  test(`${rounds} SIGTERMs under load: ${promise}, exit 0`, async t => {
     let service = await start(t);
     const callers = openCallers(service.port, 16, { heed });
     t.after(() => callers.stop());
@@ -50,8 +51,10 @@ for (const [state, verb, back] of [['frozen', 'freeze', 'thaw'], ['killed', 'kil
   test(`SIGTERM with the database ${state}: what was taken is answered, and the exit is in time`, async t => {
     const service = await start(t, { DRAIN_GRACE_MS: '500' });
     await database.cluster(verb);
-    const orders = Array.from({ length: 20 }, () => talk({ port: service.port, bytes: post(['Content-Length: 0'], '', '/order?symbol=BTC&side=buy&qty=1'), until: 1, deadlineMs: 9000 }));
-    await until(async () => (await talk({ port: service.port, bytes: get('/health', 'Connection: close') })).answers[0]?.status, status => status === 200, 2000);
+    const { port } = service;
+    const order = post(['Content-Length: 0'], '', '/order?symbol=BTC&side=buy&qty=1');
+    const orders = Array.from({ length: 20 }, () => talk({ port, bytes: order, until: 1, deadlineMs: 9000 }));
+    await until(async () => (await talk({ port, bytes: get('/health', 'Connection: close') })).answers[0]?.status, status => status === 200, 2000);
     const atMs = performance.now();
     service.child.kill('SIGTERM');
     try {

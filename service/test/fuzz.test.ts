@@ -26,14 +26,19 @@ function openRandom(from: number): Random {
 
 const json = '{"symbol":"BTC","side":"buy","qty":1.5}';
 const seeds = [
-  get('/health'), get('/ready'), get('/version', 'X-Request-Id: abc'), get('/metrics'), get('/openapi.json'), get('/orders/00000000-0000-4000-8000-000000000000'),
+  get('/health'), get('/ready'), get('/version', 'X-Request-Id: abc'), get('/metrics'), get('/openapi.json'),
+  get('/orders/00000000-0000-4000-8000-000000000000'),
   get('/nothing?a=b&c=%20'), get('http://a/health'), get('/order').replace('GET', 'OPTIONS'), get('/health').replace('GET', 'HEAD'),
-  post(['Content-Length: 0'], '', '/order?symbol=BTC&side=buy&qty=1'), post([`Content-Length: ${json.length}`, 'Idempotency-Key: "k"'], json),
-  post(['Transfer-Encoding: chunked'], `${json.length.toString(16)}\r\n${json}\r\n0\r\nX-Sum: 1\r\n\r\n`), post([`Content-Length: ${json.length}`, 'Expect: 100-continue'], json),
+  post(['Content-Length: 0'], '', '/order?symbol=BTC&side=buy&qty=1'),
+  post([`Content-Length: ${json.length}`, 'Idempotency-Key: "k"'], json),
+  post(['Transfer-Encoding: chunked'], `${json.length.toString(16)}\r\n${json}\r\n0\r\nX-Sum: 1\r\n\r\n`),
+  post([`Content-Length: ${json.length}`, 'Expect: 100-continue'], json),
 ];
 const tokens = [
-  '\r\n', '\r', '\n', '\0', ' ', '\t', ':', ';', ',', '%', '%00', '%ff', '%0d%0a', '/', '//', '\\', '?', '#', '&', '=', '"', '{', '}', '[', '0', '-1', '1e3', '99999999999999999999', 'chunked',
-  'Transfer-Encoding: chunked\r\n', 'Content-Length: 5\r\n', 'Host: b\r\n', 'Expect: 100-continue\r\n', 'Connection: close\r\n', 'Upgrade: h2c\r\n', 'HTTP/1.0', 'HTTP/0.9', 'HTTP/2.0', 'CONNECT', 'TRACE',
+  '\r\n', '\r', '\n', '\0', ' ', '\t', ':', ';', ',', '%', '%00', '%ff', '%0d%0a', '/', '//', '\\', '?', '#', '&', '=', '"', '{', '}', '[',
+  '0', '-1', '1e3', '99999999999999999999', 'chunked',
+  'Transfer-Encoding: chunked\r\n', 'Content-Length: 5\r\n', 'Host: b\r\n', 'Expect: 100-continue\r\n',
+  'Connection: close\r\n', 'Upgrade: h2c\r\n', 'HTTP/1.0', 'HTTP/0.9', 'HTTP/2.0', 'CONNECT', 'TRACE',
   'é', '\u0080', 'a'.repeat(300), 'a: b\r\n'.repeat(70), '/../', '__proto__', 'null', 'NaN', '[[[[', '\r\n\r\n', '0\r\n\r\n', get('/health'),
 ];
 

@@ -52,7 +52,9 @@ const framing = closing(400, [
   ['chunk longer than its size', chunks('2', 'abcd', '0', '')],
   ['chunk without its line end', post(['Transfer-Encoding: chunked'], '4\r\nabcd0\r\n\r\n')],
   ['chunk size ended by a bare LF', post(['Transfer-Encoding: chunked'], `${json.length.toString(16)}\n${json}\r\n0\r\n\r\n`)],
-  ...['Host: b', 'Content-Length: 4', 'Transfer-Encoding: chunked', 'Authorization: x', 'Content-Type: text/html', 'Idempotency-Key: k'].map((trailer): [string, string] =>
+  ...[
+    'Host: b', 'Content-Length: 4', 'Transfer-Encoding: chunked', 'Authorization: x', 'Content-Type: text/html', 'Idempotency-Key: k',
+  ].map((trailer): [string, string] =>
     [`trailer ${trailer}`, chunks(whole, '0', trailer, '')]),
   ['GET with a body', get('/health', 'Content-Length: 4') + 'abcd'],
   ['GET with a chunked body', get('/health', 'Transfer-Encoding: chunked') + '4\r\nabcd\r\n0\r\n\r\n'],
@@ -70,7 +72,8 @@ const hosts = closing(400, [
 const targets = [
   ...closing(400, [
     ...['/%', '/%zz', '/%ff', '/%c0%af', '/health?b=%', '/health?b=%f', '/%00', '/health%0d%0aX:1', '/health?a=%0a', '/a\\b', '/health#top', '*', 'health',
-      'https://a/health', 'http://b/health', 'http:///health', 'ftp://a/', '/a b', '/a\tb', '/\x7f', 'a:80'].map((target): [string, string] => [`target ${JSON.stringify(target)}`, get(target)]),
+      'https://a/health', 'http://b/health', 'http:///health', 'ftp://a/', '/a b', '/a\tb', '/\x7f', 'a:80',
+    ].map((target): [string, string] => [`target ${JSON.stringify(target)}`, get(target)]),
     ['empty target', 'GET  HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['target outside ASCII', Buffer.from(get('/\u00e9'), 'latin1')],
     ['only a method', 'GET\r\n\r\n'],
@@ -95,18 +98,29 @@ const targets = [
 ];
 
 const methods = [
-  ...closing(501, [['TRACE', get('/health').replace('GET', 'TRACE')], ['CONNECT', 'CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n']]),
-  ...closing(400, [['lower case method', get('/health').replace('GET', 'get')], ['unknown method', get('/health').replace('GET', 'FOO')], ['no method', ' /health HTTP/1.1\r\nHost: a\r\n\r\n']]),
+  ...closing(501, [
+    ['TRACE', get('/health').replace('GET', 'TRACE')],
+    ['CONNECT', 'CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n'],
+  ]),
+  ...closing(400, [
+    ['lower case method', get('/health').replace('GET', 'get')], ['unknown method', get('/health').replace('GET', 'FOO')],
+    ['no method', ' /health HTTP/1.1\r\nHost: a\r\n\r\n'],
+  ]),
   ...accept(['PATCH', 'PUT', 'DELETE', 'PROPFIND', 'POST'].map(method => [`${method} where GET is`, get('/health').replace('GET', method), 405])),
   { name: 'HEAD', bytes: get('/health').replace('GET', 'HEAD'), want: [200], close: false, head: true as const },
   { name: 'HEAD with a body', bytes: get('/health', 'Content-Length: 4').replace('GET', 'HEAD') + 'abcd', want: [400], close: true, head: true as const },
 ];
 
 const versions = [
-  ...closing(505, [['HTTP/0.9', 'GET /\r\n\r\n'], ['HTTP/2.0', get('/health').replace('HTTP/1.1', 'HTTP/2.0')], ['HTTP/1.2', get('/health').replace('HTTP/1.1', 'HTTP/1.2')]]),
+  ...closing(505, [
+    ['HTTP/0.9', 'GET /\r\n\r\n'], ['HTTP/2.0', get('/health').replace('HTTP/1.1', 'HTTP/2.0')],
+    ['HTTP/1.2', get('/health').replace('HTTP/1.1', 'HTTP/1.2')],
+  ]),
   ...closing(400, [
-    ['HTTP/2 preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'], ['HTTP/1', get('/health').replace('HTTP/1.1', 'HTTP/1')], ['http/1.1', get('/health').replace('HTTP/1.1', 'http/1.1')],
-    ['TLS hello', Buffer.from('16030100c8010000c40303', 'hex')], ['SOCKS5 hello', Buffer.from('050100', 'hex')], ['zeros', Buffer.alloc(64)], ['words', 'hello there\r\n\r\n'],
+    ['HTTP/2 preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
+    ['HTTP/1', get('/health').replace('HTTP/1.1', 'HTTP/1')], ['http/1.1', get('/health').replace('HTTP/1.1', 'http/1.1')],
+    ['TLS hello', Buffer.from('16030100c8010000c40303', 'hex')], ['SOCKS5 hello', Buffer.from('050100', 'hex')],
+    ['zeros', Buffer.alloc(64)], ['words', 'hello there\r\n\r\n'],
   ]),
 ];
 

@@ -42,7 +42,7 @@ test('a database that accepts and says nothing delays neither /health nor, past 
 
 test('an unexpected error is logged once with its stack and ends the process with 1', async t => {
   const thrower = 'data:text/javascript,process.once("SIGUSR2", () => { throw new Error("nobody expected this") })';
-  const service = await startService(t, {}, { flags: ['--import', thrower] });
+  const service = await startService(t, {}, ['--import', thrower]);
   service.child.kill('SIGUSR2');
   assert.equal((await service.exited).code, 1);
   const crashes = service.lines().filter(({ event }) => event === 'crashed');
@@ -52,7 +52,7 @@ test('an unexpected error is logged once with its stack and ends the process wit
 
 test('a rejection that nobody took ends the process the same way', async t => {
   const rejecter = 'data:text/javascript,process.once("SIGUSR2", () => void Promise.reject(new Error("left alone")))';
-  const service = await startService(t, {}, { flags: ['--import', rejecter] });
+  const service = await startService(t, {}, ['--import', rejecter]);
   service.child.kill('SIGUSR2');
   assert.equal((await service.exited).code, 1);
   assert.equal(service.lines().filter(({ event }) => event === 'crashed').length, 1);
@@ -88,7 +88,8 @@ test('a second SIGTERM leaves at once', async t => {
 test('a request that does not end in time is cut off at the deadline, exit 1', async t => {
   const service = await startService(t, { DRAIN_GRACE_MS: '100', DRAIN_DEADLINE_MS: '700' });
   const stuck = talk({ port: service.port, bytes: post(['Content-Length: 100'], 'half') });
-  await until(async () => (await talk({ port: service.port, bytes: get('/metrics', close) })).answers[0]?.body ?? '', body => /^http_requests_in_flight 2$/m.test(body), 5000);
+  const metrics = async (): Promise<string> => (await talk({ port: service.port, bytes: get('/metrics', close) })).answers[0]?.body ?? '';
+  await until(metrics, body => /^http_requests_in_flight 2$/m.test(body), 5000);
   service.child.kill('SIGTERM');
   assert.equal((await service.exited).code, 1);
   assert.equal(service.lines().find(({ event }) => event === 'drain_deadline')?.['in_flight'], 1);
@@ -98,7 +99,8 @@ test('a request that does not end in time is cut off at the deadline, exit 1', a
 // A write that blocked would block for ever here, so every answer proves that none did.
 test('while nobody reads the log, all is answered, memory stays bounded, and the loss is counted', async t => {
   const port = await freePort();
-  const child = spawn(process.execPath, [main], { env: { ...required, PORT: String(port), LOG_LEVEL: 'debug' }, stdio: ['ignore', 'pipe', 'inherit'] });
+  const env = { ...required, PORT: String(port), LOG_LEVEL: 'debug' };
+  const child = spawn(process.execPath, [main], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise<number | null>(resolve => child.once('exit', resolve));
   t.after(() => void child.kill('SIGKILL'));
   child.stdout.pause();

@@ -10,8 +10,9 @@ import { openFakeStore } from './fake-store.ts';
 import { startService } from './running.ts';
 
 type Schema = { [keyword: string]: unknown };
-const document: { paths: Record<string, Record<string, { responses: Record<string, { content?: Record<string, { schema: Schema }> }> }>>; components: { schemas: Record<string, Schema> } } =
-  JSON.parse(JSON.stringify(openapi));
+type Operation = { responses: Record<string, { content?: Record<string, { schema: Schema }> }> };
+type Document = { paths: Record<string, Record<string, Operation>>; components: { schemas: Record<string, Schema> } };
+const document: Document = JSON.parse(JSON.stringify(openapi));
 
 // The few keywords of JSON Schema that the document uses; any other one is an error.
 function check(schema: Schema, value: unknown, at: string): void {
@@ -46,7 +47,9 @@ test('every route is described, nothing else is, and the version is that of pack
   const unused = async (): Promise<never> => {
     throw new Error('not called');
   };
-  const routes = openRoutes({ store: openFakeStore(), readiness: { check: unused, last: () => null }, version: {}, deadlineMs: 1, draining: () => false, metrics: unused });
+  const routes = openRoutes({
+    store: openFakeStore(), readiness: { check: unused, last: () => null }, version: {}, deadlineMs: 1, draining: () => false, metrics: unused,
+  });
   const described = Object.entries(document.paths).flatMap(([path, item]) => Object.keys(item).map(method => `${method.toUpperCase()} ${path}`));
   assert.deepEqual(described, routes.map(({ method, path }) => `${method} ${path}`));
   assert.equal(version, JSON.parse(await readFile(join(root, 'package.json'), 'utf8')).version);

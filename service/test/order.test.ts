@@ -38,8 +38,14 @@ test('qty keeps its value and loses only what does not count', () => {
 });
 
 test('a qty that is not a plain decimal above 0 is refused, never rounded', () => {
-  const numbers = ['1e3', '1E3', '0', '0.0', '-1', '-0', '0.10000000000000000555', '1234567890123456', '1'.repeat(40), '0.0000000000000001', `0.${'0'.repeat(40)}1`, '1e400'];
-  const texts = ['NaN', 'Infinity', '0x10', '+1', ' 1', '1 ', '1,5', '1_000', '.5', '5.', '01', '00', '1.2.3', '１', '١', '1\u0660', '1\u200b', '½', '', '\u0000', '1\n', 'one'];
+  const numbers = [
+    '1e3', '1E3', '0', '0.0', '-1', '-0', '0.10000000000000000555', '1234567890123456', '1'.repeat(40),
+    '0.0000000000000001', `0.${'0'.repeat(40)}1`, '1e400',
+  ];
+  const texts = [
+    'NaN', 'Infinity', '0x10', '+1', ' 1', '1 ', '1,5', '1_000', '.5', '5.', '01', '00', '1.2.3',
+    '１', '١', '1\u0660', '1\u200b', '½', '', '\u0000', '1\n', 'one',
+  ];
   for (const qty of [...numbers, ...texts]) {
     assert.equal(refused(ask({ qty })), 'invalid_order qty', qty);
     assert.equal(refused('', json(JSON.stringify(qty))), 'invalid_order qty', qty);
@@ -73,7 +79,10 @@ test('a field is given once, and no other field is', () => {
 });
 
 test('a body that is no JSON object, or comes beside a query, is told apart from a wrong order', () => {
-  for (const body of ['{', '[]', '1', '"a"', 'null', 'symbol=BTC', '{"a":1}{', "{'a':1}", '\ufeff{}', '[{"symbol":"BTC"}]', '{"qty":01}', '{"qty":+1}', '{"qty":NaN}', '{"qty":.5}', '{"a":1,}']) {
+  for (const body of [
+    '{', '[]', '1', '"a"', 'null', 'symbol=BTC', '{"a":1}{', "{'a':1}", '\ufeff{}', '[{"symbol":"BTC"}]',
+    '{"qty":01}', '{"qty":+1}', '{"qty":NaN}', '{"qty":.5}', '{"a":1,}',
+  ]) {
     assert.equal(refused('', body), 'invalid_json', body);
   }
   assert.equal(refused('', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])), 'invalid_json');

@@ -1,6 +1,6 @@
 // The compiled service as a process of its own, ended and awaited by the test that started it.
 import { spawn } from 'node:child_process';
-import type { ChildProcess, StdioOptions } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { freePort, until } from './database.ts';
@@ -17,14 +17,14 @@ export const main = fileURLToPath(new URL('../main.js', import.meta.url));
 
 /** What a deployment must say. Nobody listens on the database's port 1. */
 export const required = {
-  HOST: '127.0.0.1', PORT: '8000', DATABASE_HOST: '127.0.0.1', DATABASE_PORT: '1', DATABASE_NAME: 'orders', DATABASE_USER: 'orders', DATABASE_PASSWORD: 'letter-by-letter',
+  HOST: '127.0.0.1', PORT: '8000', DATABASE_HOST: '127.0.0.1', DATABASE_PORT: '1', DATABASE_NAME: 'orders', DATABASE_USER: 'orders',
+  DATABASE_PASSWORD: 'letter-by-letter',
 };
 
 /** The environment is exactly what is given: nothing of the test's own leaks in. */
-export function spawnService(t: TestContext, env: Record<string, string>, { flags = [], stdout = 'pipe' }: { flags?: string[]; stdout?: 'pipe' | 'ignore' } = {}): Running {
+export function spawnService(t: TestContext, env: Record<string, string>, flags: string[] = []): Running {
   const startedMs = performance.now();
-  const stdio: StdioOptions = ['ignore', stdout, 'pipe'];
-  const child = spawn(process.execPath, [...flags, main], { env, stdio });
+  const child = spawn(process.execPath, [...flags, main], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let [out, err] = ['', ''];
   child.stdout?.on('data', chunk => { out += String(chunk); });
   child.stderr?.on('data', chunk => { err += String(chunk); });
@@ -40,8 +40,9 @@ export function spawnService(t: TestContext, env: Record<string, string>, { flag
 }
 
 /** On a free port, and answering /health when this returns. */
-export async function startService(t: TestContext, env: Record<string, string> = {}, options: Parameters<typeof spawnService>[2] = {}): Promise<Running> {
-  const service = spawnService(t, { ...required, PORT: String(await freePort()), ...env }, options);
-  await until(async () => (await talk({ port: service.port, bytes: get('/health', 'Connection: close') })).answers[0]?.status, status => status === 200, 10_000);
+export async function startService(t: TestContext, env: Record<string, string> = {}, flags: string[] = []): Promise<Running> {
+  const service = spawnService(t, { ...required, PORT: String(await freePort()), ...env }, flags);
+  const look = (): ReturnType<typeof talk> => talk({ port: service.port, bytes: get('/health', 'Connection: close') });
+  await until(look, ({ answers }) => answers[0]?.status === 200, 10_000);
   return service;
 }

@@ -48,7 +48,8 @@ function drip(port: number, { first, drip: piece, reads }: Shape): Promise<Cut> 
 }
 
 test('eight shapes of slowness are cut off in their time, and a quick caller is answered meanwhile', async t => {
-  const { port, layer } = await openLayer(t, request => (request.path === '/big' ? { status: 200, body: 'x'.repeat(1_000_000) } : echo(request)), { headersTimeoutMs, requestTimeoutMs });
+  const big = { status: 200, body: 'x'.repeat(1_000_000) };
+  const { port, layer } = await openLayer(t, request => (request.path === '/big' ? big : echo(request)), { headersTimeoutMs, requestTimeoutMs });
   const cuts = shapes.map(shape => ({ shape, all: Promise.all(Array.from({ length: each }, () => drip(port, shape))) }));
   for (let look = 0; look < 10; look += 1) {
     assert.equal((await talk({ port, bytes: get('/', 'Connection: close') })).answers[0]?.status, 200);
