@@ -37,7 +37,7 @@ mend_database() {
   start_again db
   [ -f "$dir/up" ] || return 0
   end=$(($(date +%s) + 60 * ${SCALE:-1}))
-  until database_answers; do [ "$(date +%s)" -lt "$end" ] || fail "$node: the database does not answer"; sleep 0.1; done
+  until database_answers; do [ "$(date +%s)" -lt "$end" ] || fail "$node: the database does not answer"; pause 0.1; done
 }
 
 # `docker kill` counts as a stop by hand, after which no restart policy applies. So the process is signalled as the kernel sees it:
@@ -51,7 +51,7 @@ signal_main() { # SERVICE SIGNAL: returns when that process is gone
       "$(seen "$(container api)" '{{.Image}}')" -e 'process.kill(Number(process.argv[1]), process.argv[2])' "$pid" "SIG$2" || fail "$node: $1 could not be signalled"
   fi
   end=$(($(date +%s) + 30 * ${SCALE:-1}))
-  while [ "$(seen "$id" '{{.State.Pid}}')" = "$pid" ]; do [ "$(date +%s)" -lt "$end" ] || fail "$node: $1 still runs after SIG$2"; sleep 0.1; done
+  while [ "$(seen "$id" '{{.State.Pid}}')" = "$pid" ]; do [ "$(date +%s)" -lt "$end" ] || fail "$node: $1 still runs after SIG$2"; pause 0.1; done
 }
 
 drain_service() {
@@ -108,7 +108,7 @@ refuse_config() { # VAR missing|malformed
   docker start "$project-refused" >/dev/null
   until [ "$(seen "$project-refused" '{{.State.Status}}')" = exited ]; do
     [ "$(date +%s)" -lt "$end" ] || { recover config-refused; fail "$node: the service accepted $1 $2 and runs"; }
-    sleep 0.05
+    pause 0.05
   done
   printf '{"exit":%s,"ms":%s,"stderr":"%s"}\n' "$(seen "$project-refused" '{{.State.ExitCode}}')" $(($(millis) - began)) \
     "$(docker logs "$project-refused" 2>&1 >/dev/null | tr -d '\000-\011\013-\037' | sed 's/[\\"]/\\&/g' | awk '{ printf "%s\\n", $0 }')"

@@ -59,6 +59,7 @@ write_settings() {
   {
     printf '%s\n' "# Written by infra/docker up." "ORDERS_PROJECT=${ORDERS_PROJECT:-orders}" "ORDERS_NODE=$node" "ORDERS_ADDRESS=$address" "ORDERS_PORT=$port" \
       "ORDERS_IMAGE=$image" "ORDERS_DB_IMAGE=$chosen" "ORDERS_SECRETS=$dir/secrets" "ORDERS_ENV=${ORDERS_ENV:-production}" "LOG_LEVEL=${LOG_LEVEL:-info}"
+    [ "${SCALE:-1}" = 1 ] || printf '%s\n' "ORDERS_HEALTH_INTERVAL=$((10 * SCALE))s" "ORDERS_HEALTH_TIMEOUT=$((4 * SCALE))s"
     sed -n 's/^      \([A-Z_]*\):$/\1/p' "$infra/docker-compose.yml" | while read -r name; do
       if value=$(printenv "$name"); then printf '%s=%s\n' "$name" "$value"; fi
     done
@@ -87,7 +88,7 @@ await_ready() {
       guilty api "not ready in time; /ready said last: $(tail -n 1 "$dir/seen")"
     fi
     [ "$(date +%s)" -lt $((end + 5)) ] || guilty db 'the database did not answer in time'
-    sleep 0.2
+    pause 0.2
   done
 }
 watch_ready() {
