@@ -22,6 +22,8 @@ if ('complaints' in parsed) {
 }
 
 async function run(config: Config, log: Log): Promise<void> {
+  // The one variable that the database client reads whatever options it is given.
+  delete process.env['PGTARGETSESSIONATTRS'];
   const onEvent = (event: string, fields: Fields): void => (event === 'database_down' ? log.warn(event, fields) : log.info(event, fields));
   const store = openStore({ ...config.database, applicationName: config.service.name, onEvent });
   const opening = openService({ config, store, log });

@@ -24,6 +24,14 @@ test('without any database it listens, is alive, unready with the reason, and st
   assert.equal(child.exitCode, null);
 });
 
+test('no PG* variable that happens to be there decides anything', async t => {
+  const { port } = await startService(t, { PGHOST: '127.0.0.9', PGPORT: '2', PGSSLMODE: 'require', PGMAX: '0', PGTARGETSESSIONATTRS: 'none-such', PGOPTIONS: '-c bogus=1' });
+  const ready = (await talk({ port, bytes: get('/ready', close) })).answers[0];
+  assert.equal(JSON.parse(ready?.body ?? '').checks.database.reason, 'connection_refused');
+  const placed = (await talk({ port, bytes: post([close, 'Content-Length: 0'], '', order) })).answers[0];
+  assert.deepEqual([placed?.status, JSON.parse(placed?.body ?? '').code], [503, 'database_unavailable']);
+});
+
 test('a database that accepts and says nothing delays neither /health nor, past its deadline, /ready', async t => {
   const silent = createServer(() => {});
   await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve));

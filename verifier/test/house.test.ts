@@ -12,7 +12,7 @@ const inside = (folder: string) => sources.filter(file => file.startsWith(`${fol
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
 
 /** Debts: these stand over the wall of 200 lines, may not grow, and go from here once they are shorter. */
-const overTheWall: Record<string, number> = { 'service/server.ts': 206 };
+const overTheWall: Record<string, number> = {};
 
 /** Who may touch which edge of the world; whoever is not listed may not. Tests may. */
 const edges: { edge: string; sign: RegExp; service: string[]; verifier: string[] }[] = [
