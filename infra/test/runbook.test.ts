@@ -82,6 +82,9 @@ test('the paths, statuses and reasons that are named are what a service without 
   assert.match(runbook, /`\/ready` 503 with the reason `connection_refused`/);
   const api = await (await fetch(`${base}/openapi.json`)).json() as { paths: Record<string, unknown> };
   assert.deepEqual(['/order', '/orders/{id}', '/health', '/ready', '/version', '/metrics', '/openapi.json'].filter(path => !(path in api.paths)), []);
+  const codes = runbook.split('## What callers are told')[1]?.split('\n## ')[0] ?? '';
+  for (const code of all(await read('service/problem.ts'), /\b([a-z_]+): (?:\{ status|\[)/g)) assert.match(codes, new RegExp(`\`${code}\``), `${code} is not in the runbook`);
+  for (const word of all(codes, /`([a-z]+_[a-z_]+)`/g).filter(word => !['request_id', 'order_id'].includes(word))) assert.ok((await read('service/problem.ts')).includes(word), `${word} is no code`);
   for (const word of all(runbook, /(?:reason|code) `([a-z_]+)`/g)) assert.ok(JSON.stringify(api).includes(`"${word}"`), `${word} stands in no answer`);
 });
 
@@ -107,6 +110,13 @@ test('the exit codes that are named are the ones given', async () => {
 test('the alert rules speak of metrics that exist and of sections that exist', async t => {
   const rules = await read('infra/prometheus/alerts.yml');
   const metrics = await (await fetch(`${await openService(t)}/metrics`)).text();
+  const numbers = runbook.split('## Numbers')[1]?.split('\n## ')[0] ?? '';
+  for (const name of all(numbers, /`((?:service|dependency|http|requests|database|event|process|build)_[a-z_]+)`/g)) assert.match(metrics, new RegExp(`^# TYPE ${name} `, 'm'), name);
+  const events = runbook.split('## Logs')[1]?.split('\n## ')[0] ?? '';
+  const code = (await Promise.all(['main', 'service', 'drain', 'store', 'log', 'prober', 'schema', 'persist'].map(file => read(`service/${file}.ts`)))).join('\n');
+  for (const row of events.split('\n').filter(line => line.startsWith('| `'))) {
+    for (const event of all(row.split('|')[1] ?? '', /`([a-z_]+)`/g)) assert.ok(code.includes(`'${event}'`), `no log event ${event}`);
+  }
   for (const name of all(rules, /\b((?:service|requests|http|process|event_loop|database)_[a-z_]+)\b/g)) assert.match(metrics, new RegExp(`^# TYPE ${name} `, 'm'), name);
   const anchors = [...runbook.matchAll(/^#{2,3} (.+)$/gm)].map(([, title = '']) => title.toLowerCase().replace(/[^a-z0-9 -]/g, '').replaceAll(' ', '-'));
   for (const anchor of all(rules, /RUNBOOK\.md#([a-z0-9-]+)/g)) assert.ok(anchors.includes(anchor), anchor);
