@@ -49,7 +49,7 @@ esac`,
   'infra/docker': `here=\${FAKE_HERE:-host}
 echo "$here: docker $*\${ORDERS_ADDRESS:+ at $ORDERS_ADDRESS}\${LOG_LEVEL:+ log level $LOG_LEVEL}" >> "$FAKE/calls"
 case $1 in
-  images) printf '%s\\n' orders:sha256-aa stand-in/database:sha256-bb | tee -a "$FAKE/images.$here" ;;
+  images) printf '%s\\n' orders:sha256-\${FAKE_IMAGE:-aa} orders-stand-in/database:sha256-bb | tee -a "$FAKE/images.$here" ;;
   up) [ -n "$ORDERS_IMAGE" ] && [ -n "$ORDERS_DB_IMAGE" ] && touch infra/.env ;;
   status) echo "$NODE  api running" ;;
   inject) case $2 in port-dropped) exit 3 ;; drain) echo 'exit 0' ;; esac ;;

@@ -1,7 +1,7 @@
 // The VM platform's verbs: what is called, in which order, and how often. Real VMs are the business of vagrant/lab.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -22,10 +22,10 @@ test('up starts the machine, ships the files and the images, starts the stack, a
     'vagrant up --provision control',
     'vagrant ssh-config control',
     'host: docker save orders:sha256-aa',
-    'host: docker save stand-in/database:sha256-bb',
+    'host: docker save orders-stand-in/database:sha256-bb',
     'session control',
     'control: docker load orders:sha256-aa',
-    'control: docker load stand-in/database:sha256-bb',
+    'control: docker load orders-stand-in/database:sha256-bb',
     'control: docker up at 127.0.0.1',
   ]);
   assert.equal((await host.vagrant(['targets'])).stdout, `control 127.0.0.1:${host.port}\n`);
@@ -46,11 +46,21 @@ test('a second up sends no image again and keeps the settings of the VM', async 
   await assert.rejects(stat(join(host.folder, 'vm/control/infra/gone')), { code: 'ENOENT' });
 });
 
+test('a changed service is all that is sent, and of its archives the last one is kept', async t => {
+  const host = await openHost(t);
+  await host.vagrant(['up']);
+  await host.calls();
+  assert.equal((await host.vagrant(['up'], { FAKE_IMAGE: 'cc' })).code, 0);
+  assert.deepEqual((await host.calls()).filter(call => /load|save/.test(call)), ['host: docker save orders:sha256-cc', 'control: docker load orders:sha256-cc']);
+  const archives = await readdir(join(host.folder, 'state/vagrant/images'));
+  assert.deepEqual(archives.sort(), ['orders-sha256-cc.tar.gz', 'orders-stand-in-database-sha256-bb.tar.gz']);
+});
+
 test('two nodes get the same archive, which is made once', async t => {
   const host = await openHost(t);
   assert.equal((await host.vagrant(['up'], both)).code, 0);
   const calls = await host.calls();
-  assert.deepEqual(calls.filter(call => call.includes('save orders')), ['host: docker save orders:sha256-aa']);
+  assert.deepEqual(calls.filter(call => call.includes('save orders:')), ['host: docker save orders:sha256-aa']);
   for (const node of ['control', 'worker1']) assert.ok(calls.includes(`${node}: docker load orders:sha256-aa`));
   assert.deepEqual(calls.filter(call => call.startsWith('vagrant up')), ['vagrant up --provision control worker1']);
   assert.equal((await host.vagrant(['targets'], both)).stdout, `control 127.0.0.1:${host.port}\nworker1 127.0.0.1:${host.port}\n`);
@@ -63,7 +73,7 @@ test('without an engine here the image is built in the first VM, and only the ot
   const calls = await host.calls();
   assert.ok(calls.includes('control: docker images'));
   assert.ok(calls.includes('control: docker save orders:sha256-aa'));
-  assert.deepEqual(calls.filter(call => call.includes('load orders')), ['worker1: docker load orders:sha256-aa']);
+  assert.deepEqual(calls.filter(call => call.includes('load orders:')), ['worker1: docker load orders:sha256-aa']);
 });
 
 for (const verb of ['halt', 'destroy']) {
