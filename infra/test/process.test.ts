@@ -19,20 +19,81 @@ async function until<T>(look: () => Promise<T>, good: (seen: T) => boolean, dead
   }
 }
 
-test('up makes a stack once: the second up changes nothing, a killed service and a killed database come back', async t => {
+// One stack for what leaves it as it was: starting and removing takes longest.
+test('a stack under its verbs', async t => {
   const stack = await openStack(t);
+  assert.equal((await stack.control('inject', 'db-down')).code, 1, 'nothing is up');
   assert.equal((await stack.control('up')).code, 0);
-  const first = await facts(stack);
-  assert.equal((await stack.control('up')).code, 0);
-  assert.deepEqual(await facts(stack), first);
 
-  process.kill(first.api.pid, 'SIGKILL');
-  const again = await until(() => facts(stack), seen => seen.api.restart_count === 1 && seen.api.state === 'running');
-  assert.notEqual(again.api.pid, first.api.pid);
+  await t.test('up makes a stack once: the second up changes nothing, a killed service and a killed database come back', async () => {
+    const first = await facts(stack);
+    assert.equal((await stack.control('up')).code, 0);
+    assert.deepEqual(await facts(stack), first);
 
-  process.kill(first.db.pid, 'SIGKILL');
-  await until(() => facts(stack), seen => seen.db.state === 'running' && seen.db.pid !== first.db.pid);
-  assert.equal((await stack.control('up')).code, 0, 'verifiable again');
+    process.kill(first.api.pid, 'SIGKILL');
+    const again = await until(() => facts(stack), seen => seen.api.restart_count === 1 && seen.api.state === 'running');
+    assert.notEqual(again.api.pid, first.api.pid);
+
+    process.kill(first.db.pid, 'SIGKILL');
+    await until(() => facts(stack), seen => seen.db.state === 'running' && seen.db.pid !== first.db.pid);
+    assert.equal((await stack.control('up')).code, 0, 'verifiable again');
+  });
+
+  await t.test('the cluster has checksums and fsync on, a 0600 password, and a role that may do little', async () => {
+    const db = join(stack.state, 'process', 'control', 'db');
+    const ask = async (sql: string) => (await stack.run(join(root, 'infra/cluster'), 'psql', db, '-Atc', sql)).stdout.trim();
+    assert.equal(await ask("select string_agg(setting, ',' order by name) from pg_settings where name in ('data_checksums', 'fsync', 'full_page_writes', 'synchronous_commit')"), 'on,on,on,on');
+    assert.equal(await ask("select rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls from pg_roles where rolname = 'orders'"), 'f');
+    assert.equal(await ask("select pg_get_userbyid(datdba) from pg_database where datname = 'orders'"), 'postgres');
+    const password = join(db, 'password');
+    assert.equal((await stat(password)).mode & 0o777, 0o600);
+    assert.ok((await readFile(password, 'utf8')).length >= 43, '256 bits');
+  });
+
+  await t.test('a fault is in the journal from its injection to its recovery, and halt speaks up about it', async () => {
+    assert.equal((await stack.control('inject', 'db-down')).code, 0);
+    assert.equal((await stack.control('inject', 'db-down')).code, 0, 'a fault may be injected twice');
+    assert.match((await stack.control('journal')).stdout, /^control db-down \d{4}-\d\d-\d\dT[\d:]+Z\n$/);
+    assert.match((await stack.control('halt')).stderr, /db-down is still in place on control/);
+    assert.equal((await stack.control('recover')).code, 0);
+    assert.equal((await stack.control('journal')).stdout, '');
+    assert.equal((await stack.control('up')).code, 0);
+  });
+
+  await t.test('what cannot be done or understood leaves no journal entry and says what would be right', async () => {
+    assert.equal((await stack.control('inject', 'port-dropped')).code, 3);
+    const unknown = await stack.control('inject', 'db-gone');
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.stderr, /db-gone.*known:.*db-down/);
+    assert.equal((await stack.control('journal')).stdout, '');
+    const verb = await stack.control('explode');
+    assert.equal(verb.code, 2);
+    assert.match(verb.stderr, /explode/);
+    const node = await runIn({ ...stack.env, NODE: 'worker9' }, join(root, 'infra/control'), ['status']);
+    assert.equal(node.code, 2);
+    assert.match(node.stderr, /worker9.*known: control, worker1, worker2/);
+  });
+
+  await t.test('commands that act take turns, and a killed one does not keep the next from working', async () => {
+    const both = await Promise.all([stack.control('inject', 'db-down'), stack.control('recover', 'db-down'), stack.control('inject', 'db-hung'), stack.control('recover')]);
+    assert.ok(both.every(({ code }) => code === 0), JSON.stringify(both));
+    await symlink('999999999', join(stack.state, 'lock'));
+    const after = await stack.control('recover');
+    assert.equal(after.code, 0, after.stderr);
+    await assert.rejects(lstat(join(stack.state, 'lock')), { code: 'ENOENT' });
+  });
+
+  await t.test('faults may follow each other: killed again and again, and stopped while frozen', async () => {
+    for (let kill = 0; kill < 4; kill += 1) {
+      assert.equal((await stack.control('inject', 'db-killed')).code, 0);
+      const recovered = await stack.control('recover', 'db-killed');
+      assert.equal(recovered.code, 0, recovered.stderr);
+    }
+    for (const args of [['inject', 'db-hung'], ['inject', 'db-down'], ['recover']]) {
+      const done = await stack.control(...args);
+      assert.deepEqual([done.code, /killed/.test(done.stderr)], [0, false], `${args.join(' ')}: ${done.stderr}`);
+    }
+  });
 });
 
 test('halt keeps the data and leaves no process, destroy leaves nothing', async t => {
@@ -56,6 +117,7 @@ test('halt keeps the data and leaves no process, destroy leaves nothing', async 
   assert.equal((await stack.control('platform')).code, 1);
 });
 
+
 test('a port that somebody else has is named, with its owner and the way out', async t => {
   const stack = await openStack(t);
   const other = createServer().listen(stack.port, '127.0.0.1');
@@ -65,6 +127,7 @@ test('a port that somebody else has is named, with its owner and the way out', a
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, new RegExp(`port ${stack.port} on 127\\.0\\.0\\.1 is taken.*ORDERS_PORT`));
 });
+
 
 test('a stale pid file and a half-made cluster do not keep a stack from starting', async t => {
   const stack = await openStack(t);
@@ -78,46 +141,6 @@ test('a stale pid file and a half-made cluster do not keep a stack from starting
   assert.notEqual((await facts(stack)).api.pid, 1);
 });
 
-test('the cluster has checksums and fsync on, a 0600 password, and a role that may do little', async t => {
-  const stack = await openStack(t);
-  await stack.control('up');
-  const db = join(stack.state, 'process', 'control', 'db');
-  const ask = async (sql: string) => (await stack.run(join(root, 'infra/cluster'), 'psql', db, '-Atc', sql)).stdout.trim();
-  assert.equal(await ask("select string_agg(setting, ',' order by name) from pg_settings where name in ('data_checksums', 'fsync', 'full_page_writes', 'synchronous_commit')"), 'on,on,on,on');
-  assert.equal(await ask("select rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls from pg_roles where rolname = 'orders'"), 'f');
-  assert.equal(await ask("select pg_get_userbyid(datdba) from pg_database where datname = 'orders'"), 'postgres');
-  const password = join(db, 'password');
-  assert.equal((await stat(password)).mode & 0o777, 0o600);
-  assert.ok((await readFile(password, 'utf8')).length >= 43, '256 bits');
-});
-
-test('a fault is in the journal from its injection to its recovery, and halt speaks up about it', async t => {
-  const stack = await openStack(t);
-  await stack.control('up');
-  assert.equal((await stack.control('inject', 'db-down')).code, 0);
-  assert.equal((await stack.control('inject', 'db-down')).code, 0, 'a fault may be injected twice');
-  assert.match((await stack.control('journal')).stdout, /^control db-down \d{4}-\d\d-\d\dT[\d:]+Z\n$/);
-  assert.match((await stack.control('halt')).stderr, /db-down is still in place on control/);
-  assert.equal((await stack.control('recover')).code, 0);
-  assert.equal((await stack.control('journal')).stdout, '');
-});
-
-test('what cannot be done or understood leaves no journal entry and says what would be right', async t => {
-  const stack = await openStack(t);
-  assert.equal((await stack.control('inject', 'db-down')).code, 1, 'nothing is up');
-  await stack.control('up');
-  assert.equal((await stack.control('inject', 'port-dropped')).code, 3);
-  const unknown = await stack.control('inject', 'db-gone');
-  assert.equal(unknown.code, 2);
-  assert.match(unknown.stderr, /db-gone.*known:.*db-down/);
-  assert.equal((await stack.control('journal')).stdout, '');
-  const verb = await stack.control('explode');
-  assert.equal(verb.code, 2);
-  assert.match(verb.stderr, /explode/);
-  const node = await runIn({ ...stack.env, NODE: 'worker9' }, join(root, 'infra/control'), ['status']);
-  assert.equal(node.code, 2);
-  assert.match(node.stderr, /worker9.*known: control, worker1, worker2/);
-});
 
 test('without server programs up fails with one error: where it looked and what to install', async t => {
   const stack = await openStack(t);
@@ -126,27 +149,3 @@ test('without server programs up fails with one error: where it looked and what 
   assert.match(up.stderr, /\/nowhere[^]*apt-get install postgresql[^]*dnf install postgresql-server[^]*brew install postgresql/);
 });
 
-test('commands that act take turns, and a killed one does not keep the next from working', async t => {
-  const stack = await openStack(t);
-  await stack.control('up');
-  const both = await Promise.all([stack.control('inject', 'db-down'), stack.control('recover', 'db-down'), stack.control('inject', 'db-hung'), stack.control('recover')]);
-  assert.ok(both.every(({ code }) => code === 0), JSON.stringify(both));
-  await symlink('999999999', join(stack.state, 'lock'));
-  const after = await stack.control('recover');
-  assert.equal(after.code, 0, after.stderr);
-  await assert.rejects(lstat(join(stack.state, 'lock')), { code: 'ENOENT' });
-});
-
-test('faults may follow each other: killed again and again, and stopped while frozen', async t => {
-  const stack = await openStack(t);
-  await stack.control('up');
-  for (let kill = 0; kill < 4; kill += 1) {
-    assert.equal((await stack.control('inject', 'db-killed')).code, 0);
-    const recovered = await stack.control('recover', 'db-killed');
-    assert.equal(recovered.code, 0, recovered.stderr);
-  }
-  for (const args of [['inject', 'db-hung'], ['inject', 'db-down'], ['recover']]) {
-    const done = await stack.control(...args);
-    assert.deepEqual([done.code, /killed/.test(done.stderr)], [0, false], `${args.join(' ')}: ${done.stderr}`);
-  }
-});

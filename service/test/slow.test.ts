@@ -34,7 +34,9 @@ function drip(port: number, { first, drip: piece, reads }: Shape): Promise<Cut> 
   return new Promise(resolve => {
     const startedMs = performance.now();
     let heard = '';
-    const socket: Socket = connect(port, '127.0.0.1', () => void (first && socket.write(first)));
+    const socket: Socket = connect(port, '127.0.0.1');
+    // Queued at once: on a busy machine the first drip would otherwise come before it.
+    if (first) socket.write(first);
     const timer = setInterval(() => void (piece && socket.write(piece)), 100);
     if (reads) socket.on('data', chunk => { heard += String(chunk); });
     // Who never reads hears of the cut only when he writes.
