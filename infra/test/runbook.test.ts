@@ -32,7 +32,7 @@ async function openService(t: TestContext): Promise<string> {
 
 test('every make target that is named exists, and make help lists it', async () => {
   const help = (await runIn(process.env, 'make', ['-s', 'help'])).stdout;
-  const named = all(both, /\bmake ([a-z]+)/g).filter(word => !['alone', 'itself', 'sure'].includes(word));
+  const named = all(both, /(?:^|`|&& )make ([a-z]+)/gm);
   assert.ok(named.length >= 10, named.join(' '));
   for (const target of named) assert.match(help, new RegExp(`make ${target} `), `make ${target}`);
   for (const target of all(help, /^ {2}make ([a-z]+)/gm).filter(word => !['help', 'build', 'clean'].includes(word))) assert.match(both, new RegExp(`make ${target}`), `make ${target} stands in no page`);
@@ -96,6 +96,19 @@ test('every setting in the table is one the service reads, with the default that
   for (const name of all(source, /'((?:[A-Z]+_)+[A-Z]+)'/g).filter(word => word !== 'NODE_OPTIONS')) assert.ok(rows.some(row => row.name === name), `${name} is not in the runbook`);
   for (const { name, fallback } of rows.filter(row => /^\d+$/.test(row.fallback))) {
     assert.match(source, new RegExp(`'${name}', \\d+, \\d+, ${fallback}\\)`), `${name} is ${fallback} by default`);
+  }
+});
+
+test('the table of database faults has a row for every fault that its test goes through, with its reason', async () => {
+  const source = await read('service/test/faults.test.ts') + await read('service/test/faults.ts');
+  const section = runbook.split('## What the service answers while')[1]?.split('\n## ')[0] ?? '';
+  const rows = section.split('\n').filter(line => /^\| [a-z]/.test(line) && !line.startsWith('| fault')).map(line => line.split('|').map(cell => cell.trim()));
+  assert.equal(rows.length, 18);
+  for (const [, fault = '', health = '', ready = ''] of rows) {
+    assert.ok(source.includes(`'${fault}'`), `no fault "${fault}" in the test`);
+    assert.match(health, /^200, \d+ ms$/);
+    const [, reason = '', ms = ''] = /^(?:200|503 ([a-z_]+)), (\d+) ms$/.exec(ready) ?? [];
+    assert.ok(source.includes(reason) && Number(ms) < 1000, `${fault}: ${ready}`);
   }
 });
 
