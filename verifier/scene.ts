@@ -67,7 +67,8 @@ export function openScene({ control, options, kills, ...node }: Node & Pick<Scen
     begin: async () => {
       const before = await remember(api, await facts());
       const { look, placed } = openLooks(target, { scaled: options.scaled, orderId: before.order.order_id });
-      opened = { before, placed, timeline: watchTimeline(look) };
+      // where every answer costs ten times as much, ten looks a second would be a load test
+      opened = { before, placed, timeline: watchTimeline(look, Math.max(100, options.scaled(100))) };
     },
     get begun() { return opened !== undefined; },
     get before() { return stand().before; },
