@@ -60,12 +60,12 @@ export async function openHost(t: TestContext): Promise<Host> {
   const folder = await mkdtemp(join(tmpdir(), 'orders-host-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   for (const sub of ['infra', 'vagrant', 'bin', 'service', 'state']) await mkdir(join(folder, sub));
-  for (const file of ['infra/vagrant', 'infra/nodes', 'infra/docker-compose.yml']) await cp(join(root, file), join(folder, file));
+  for (const file of ['infra/vagrant', 'infra/vm', 'infra/nodes', 'infra/docker-compose.yml']) await cp(join(root, file), join(folder, file), { recursive: true });
   for (const [file, text] of Object.entries(fakes)) {
     await writeFile(join(folder, file), `#!/bin/sh\n${text}\n`);
     await chmod(join(folder, file), 0o755);
   }
-  for (const file of ['Dockerfile', '.dockerignore', 'package.json', 'package-lock.json', 'tsconfig.json']) await writeFile(join(folder, file), '');
+  for (const file of ['vagrant/provision.sh', 'Dockerfile', '.dockerignore', 'package.json', 'package-lock.json', 'tsconfig.json']) await writeFile(join(folder, file), '');
   await writeFile(join(folder, 'vagrant/nodes.txt'), 'control 127.0.0.1 1 512\nworker1 127.0.0.1 1 512 # the same port forward\n');
   const port = await openService(t);
   const { NODE_TEST_CONTEXT: _, NODE: _n, TARGETS: _t, ...outside } = process.env;

@@ -46,6 +46,19 @@ test('a second up sends no image again and keeps the settings of the VM', async 
   await assert.rejects(stat(join(host.folder, 'vm/control/infra/gone')), { code: 'ENOENT' });
 });
 
+test('a machine that is there is provisioned again only when the provisioner changed', async t => {
+  const host = await openHost(t);
+  const ups = async () => (await host.calls()).filter(call => call.startsWith('vagrant up'));
+  await host.vagrant(['up']);
+  assert.deepEqual(await ups(), ['vagrant up --provision control']);
+  await host.vagrant(['up']);
+  assert.deepEqual(await ups(), ['vagrant up control']);
+  await writeFile(join(host.folder, 'vagrant/provision.sh'), 'changed');
+  await host.vagrant(['up'], { FAKE_FAILS: 'up' });
+  await host.vagrant(['up']);
+  assert.deepEqual(await ups(), ['vagrant up --provision control', 'vagrant up --provision control']);
+});
+
 test('a changed service is all that is sent, and of its archives the last one is kept', async t => {
   const host = await openHost(t);
   await host.vagrant(['up']);
