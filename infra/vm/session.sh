@@ -5,7 +5,7 @@ options() { # NODE
 }
 # shellcheck disable=SC2046
 connect() { # NODE
-  cd "$state"
+  cd "$state" || return 1
   [ ! -e "$1.session" ] || ! ssh $(options "$1") -O check "$1" 2>/dev/null || return 0
   rm -f "$1.session"
   [ -s "$1.ssh" ] || write_ssh_configs "$1" || return 1
