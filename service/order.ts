@@ -93,7 +93,7 @@ function parseQty(fields: Fields): string {
   if (digits === '') throw new Problem('invalid_order', 'qty must be above 0', { field: 'qty' });
   // Up to 15 digits a decimal survives the way through a JSON number; more would come back changed.
   if (digits.length > maxDigits || decimals.length > maxDigits) {
-    throw new Problem('invalid_order', `qty must have at most ${maxDigits} significant digits and decimals`, { field: 'qty' });
+    throw new Problem('invalid_order', `qty must have at most ${maxDigits} digits, before and after the point together`, { field: 'qty' });
   }
   return decimals === '' ? whole : `${whole}.${decimals}`;
 }

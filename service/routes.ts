@@ -61,7 +61,8 @@ function openPlace({ store, deadlineMs }: Parts): (request: Request) => Promise<
       const orderId = randomUUID();
       // Prefixed, since an order without a key is stored under its own id, which a caller knows and could send as a key.
       const order = { orderId, ...draft, key: key === null ? null : `key:${key}` };
-      const placed = await ask(store.place(order), deadlineMs, orderId);
+      // With a key the stored order may be that of an earlier attempt, under its id: the key is what resolves an unknown outcome.
+      const placed = await ask(store.place(order), deadlineMs, { orderId: key === null ? orderId : undefined });
       const { symbol, side, qty } = placed.order;
       if (symbol !== draft.symbol || side !== draft.side || qty !== draft.qty) {
         throw new Problem('idempotency_key_reused', 'this key belongs to an order with other values');
@@ -81,30 +82,34 @@ function show({ orderId, symbol, side, qty, createdAt }: Order): object {
   return { order_id: orderId, status: 'accepted', symbol, side, qty: Number(qty), created_at: createdAt };
 }
 
+// What is being placed; without an id where only its key can tell.
+type Placing = { orderId: string | undefined };
+
 // The store keeps its own deadlines; this one is for the day on which it does not.
-async function ask<T>(work: Promise<T>, deadlineMs: number, orderId: string | null): Promise<T> {
+async function ask<T>(work: Promise<T>, deadlineMs: number, placing: Placing | null): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(unanswered(orderId, 'deadline')), deadlineMs);
+    timer = setTimeout(() => reject(unanswered(placing, 'deadline')), deadlineMs);
   });
   try {
     return await Promise.race([work, late]);
   } catch (error) {
-    throw error instanceof StoreError ? translate(error, orderId) : error;
+    throw error instanceof StoreError ? translate(error, placing) : error;
   } finally {
     clearTimeout(timer);
   }
 }
 
-function translate(error: StoreError, orderId: string | null): Error {
+function translate(error: StoreError, placing: Placing | null): Error {
   const reason = `${error.reason} ${error.code}`;
   if (error.kind === 'overloaded') return new Problem('overloaded', 'too much at once, nothing was stored', { reason });
   if (error.kind === 'unavailable') return new Problem('database_unavailable', `the database is unavailable: ${error.reason}`, { reason });
-  return error.kind === 'unknown' ? unanswered(orderId, reason) : error;
+  return error.kind === 'unknown' ? unanswered(placing, reason) : error;
 }
 
-function unanswered(orderId: string | null, reason: string): Problem {
-  if (orderId === null) return new Problem('database_unavailable', 'the database did not answer', { reason });
-  const detail = 'the order may have been stored: look it up, or send it again with its Idempotency-Key';
-  return new Problem('outcome_unknown', detail, { orderId, reason });
+function unanswered(placing: Placing | null, reason: string): Problem {
+  if (placing === null) return new Problem('database_unavailable', 'the database did not answer', { reason });
+  const { orderId } = placing;
+  const detail = `the order may have been stored: ${orderId === undefined ? 'send it again with its Idempotency-Key' : 'look it up'}`;
+  return new Problem('outcome_unknown', detail, { reason, ...(orderId === undefined ? {} : { orderId }) });
 }

@@ -139,6 +139,15 @@ for (const [kind, placing, reading] of [
   });
 }
 
+test('an unknown outcome names an order only when no key was sent: with a key an earlier attempt may have stored another id', async t => {
+  const call = await open(t, openFakeStore(() => {
+    throw new StoreError('unknown', 'connection_lost', 'XX000');
+  }));
+  assert.match(String((await call('POST', order)).body['order_id']), /^[0-9a-f-]{36}$/);
+  const keyed = await call('POST', order, { 'idempotency-key': 'k' });
+  assert.deepEqual([keyed.status, keyed.body['code'], keyed.body['order_id']], [503, 'outcome_unknown', undefined]);
+});
+
 test('a store that never answers costs a caller the deadline and no more', async t => {
   const call = await open(t, openFakeStore(() => new Promise(() => {})));
   const startedMs = performance.now();
