@@ -77,7 +77,8 @@ test('a stack under its verbs', async t => {
   await t.test('commands that act take turns, and a killed one does not keep the next from working', async () => {
     const both = await Promise.all([stack.control('inject', 'db-down'), stack.control('recover', 'db-down'), stack.control('inject', 'db-hung'), stack.control('recover')]);
     assert.ok(both.every(({ code }) => code === 0), JSON.stringify(both));
-    await symlink('999999999', join(stack.state, 'lock'));
+    // 1 lives, and is no command of ours
+    await symlink('1', join(stack.state, 'lock'));
     const after = await stack.control('recover');
     assert.equal(after.code, 0, after.stderr);
     await assert.rejects(lstat(join(stack.state, 'lock')), { code: 'ENOENT' });
@@ -94,6 +95,28 @@ test('a stack under its verbs', async t => {
       assert.deepEqual([done.code, /killed/.test(done.stderr)], [0, false], `${args.join(' ')}: ${done.stderr}`);
     }
   });
+});
+
+test('what outlives its supervisor is stopped, and up undoes what a halted node could not recover', async t => {
+  const stack = await openStack(t);
+  await stack.control('up');
+  const { api, db } = await facts(stack);
+  await stack.control('inject', 'bad-credentials');
+  for (const name of ['service', 'database']) {
+    process.kill(Number(await readFile(join(stack.state, 'process', 'control', `${name}.supervisor`), 'utf8')), 'SIGKILL');
+  }
+  assert.equal((await stack.control('halt')).code, 0);
+  for (const pid of [api.pid, db.pid]) assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
+  await writeFile(join(stack.state, 'journal', 'worker1.db-down'), '2026-01-01T00:00:00Z\n');
+  assert.equal((await stack.control('recover')).code, 0);
+  assert.equal((await stack.control('journal')).stdout, '', 'recover without a name looks at every node');
+  const up = await stack.control('up');
+  assert.equal(up.code, 0, up.stderr);
+
+  const elsewhere = await runIn({ ...stack.env, ORDERS_PORT: String(stack.port + 1) }, join(root, 'infra/control'), ['up']);
+  assert.equal(elsewhere.code, 1);
+  assert.match(elsewhere.stderr, new RegExp(`up on ports ${stack.port} .*make halt first`));
+  assert.match((await stack.control('targets')).stdout, new RegExp(`:${stack.port}\n$`));
 });
 
 test('halt keeps the data and leaves no process, destroy leaves nothing', async t => {
