@@ -1,7 +1,7 @@
 # One SSH session per node, which every call shares, for infra/vagrant. Its files lie in $state, under short relative names.
 # shellcheck shell=sh disable=SC2154
-options() { # NODE
-  echo "-F $1.ssh -o ControlPath=$1.session -o BatchMode=yes -o ConnectTimeout=$((10 * SCALE)) -o ServerAliveInterval=5 -o ServerAliveCountMax=6"
+options() { # NODE; the SSH daemon of an emulated VM was seen silent for more than half a minute while its database was made
+  echo "-F $1.ssh -o ControlPath=$1.session -o BatchMode=yes -o ConnectTimeout=$((10 * SCALE)) -o ServerAliveInterval=5 -o ServerAliveCountMax=$((3 * SCALE))"
 }
 # shellcheck disable=SC2046
 connect() { # NODE
