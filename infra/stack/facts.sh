@@ -4,31 +4,40 @@
 # Go templates: values leave the engine as JSON, so nothing is quoted by hand.
 told='"image_id":{{json .Image}},"image":{{json .Config.Image}},"user":{{json .Config.User}},"published":[{{$s := ""}}{{range .NetworkSettings.Ports}}{{range .}}{{$s}}"{{.HostIp}}:{{.HostPort}}"{{$s = ","}}{{end}}{{end}}],"networks":[{{$s = ""}}{{range $n, $_ := .NetworkSettings.Networks}}{{$s}}{{json $n}}{{$s = ","}}{{end}}],"read_only":{{json .HostConfig.ReadonlyRootfs}},"privileged":{{json .HostConfig.Privileged}},"cap_add":{{if .HostConfig.CapAdd}}{{json .HostConfig.CapAdd}}{{else}}[]{{end}},"cap_drop":{{if .HostConfig.CapDrop}}{{json .HostConfig.CapDrop}}{{else}}[]{{end}},"pids_limit":{{json .HostConfig.PidsLimit}},"memory":{{json .HostConfig.Memory}},"restart_policy":{{json .HostConfig.RestartPolicy.Name}},"restart_count":{{json .RestartCount}},"started_at":{{json .State.StartedAt}},"state":{{json .State.Status}},"health":{{if .State.Health}}{{json .State.Health.Status}}{{else}}null{{end}}'
 
+# Asked in two calls for both containers: what the engine was told of them, and what their images say of themselves.
+# shellcheck disable=SC2046
 facts() {
-  for service in api db; do [ -n "$(container "$service")" ] || fail "$node has no container $service: infra/docker up"; done
+  for service in api db; do [ -n "$(container $service)" ] || fail "$node has no container $service: infra/docker up"; done
+  tab=$(printf '\t')
+  boxes=$(docker inspect --format "{{index .Config.Labels \"com.docker.compose.service\"}}$tab{{.Id}}$tab{{.State.Pid}}$tab{{.Image}}$tab{{.Config.Image}}$tab$told" \
+    $(container api) $(container db))
+  labels=$(docker image inspect --format '{{.Id}}|{{index .Config.Labels "org.opencontainers.image.base.name"}}|{{index .Config.Labels "orders.stand-in"}}' \
+    $(printf '%s\n' "$boxes" | cut -f 4 | sort -u))
   printf '{"platform":"%s","node":"%s","containers":true,"api":%s,"db":%s}\n' "${ORDERS_PLATFORM:-docker}" "$node" "$(facts_of api)" "$(facts_of db)"
 }
 
 facts_of() { # SERVICE
-  id=$(container "$1")
-  runs_on=$(docker inspect --format '{{.Image}}' "$id")
-  stand_in=$(docker image inspect --format '{{index .Config.Labels "orders.stand-in"}}' "$runs_on")
+  while IFS=$tab read -r service id pid runs_on base box; do [ "$service" != "$1" ] || break; done <<BOXES
+$boxes
+BOXES
+  while IFS='|' read -r labelled named stand_in; do [ "$labelled" != "$runs_on" ] || break; done <<LABELS
+$labels
+LABELS
   # the image of the service names its base in a label, from the same build argument as its FROM line
-  case $1 in
-    api) base=$(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.base.name"}}' "$runs_on"); inside_port='' ;;
-    db) base=$(docker inspect --format '{{.Config.Image}}' "$id"); inside_port=',"port":5432' ;;
-  esac
+  case $service in api) base=$named inside_port='' ;; db) inside_port=',"port":5432' ;; esac
   printf '{"base":{"name":"%s","digest":"%s","stand_in":%s,"made_of":"%s"},%s,%s%s}' "$base" "$(digest_of "$base")" \
-    "$([ -n "$stand_in" ] && echo true || echo false)" "$stand_in" "$(docker inspect --format "$told" "$id")" "$(inside "$1" | read_proc)" "$inside_port"
+    "$([ -n "$stand_in" ] && echo true || echo false)" "$stand_in" "$box" "$(inside "$service" | read_proc)" "$inside_port"
 }
 
-# The service's image has no shell, so its own Node reads the files; nothing when the container does not run.
-inside() {
+# What the kernel says of the container's first process: from here when the pid is provably the container's, else (an engine in a
+# machine of its own) from inside. The service's image has no shell, so its own Node reads. Nothing when the container does not run.
+inside() { # SERVICE
+  if grep -q "$id" "/proc/$pid/cgroup" && cat "/proc/$pid/status" "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6"; then return; fi
   case $1 in
     api) docker exec "$id" /nodejs/bin/node -e '["1/status", "1/net/tcp", "1/net/tcp6"].forEach(f => { try { console.log(require("fs").readFileSync("/proc/" + f, "utf8")) } catch {} })' ;;
     db) docker exec "$id" cat /proc/1/status /proc/net/tcp /proc/net/tcp6 ;;
-  esac 2>/dev/null || true
-}
+  esac || true
+} 2>/dev/null
 
 # Addresses are hexadecimal, four bytes each in the order of the machine; 0A is LISTEN. 127.0.0.11 is the engine's own name server.
 read_proc() {

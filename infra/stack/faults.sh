@@ -30,7 +30,8 @@ recover() { # [FAULT]: without a name everything; nothing is started on a node t
   esac
 }
 
-start_again() { if [ -f "$dir/up" ]; then present "$1"; running "$1" || docker start "$id" >/dev/null; fi; }
+# starting what runs changes nothing
+start_again() { if [ -f "$dir/up" ]; then present "$1"; docker start "$id" >/dev/null; fi; }
 
 mend_database() {
   undo_pauses
@@ -41,12 +42,13 @@ mend_database() {
 }
 
 # `docker kill` counts as a stop by hand, after which no restart policy applies. So the process is signalled as the kernel sees it:
-# by its pid here when that pid is provably the container's, else from a container that shares the engine's process table.
+# by its pid here when that pid is provably the container's (as root where the machine is ours), else from a container that shares
+# the engine's process table.
 signal_main() { # SERVICE SIGNAL: returns when that process is gone
   present "$1"
   pid=$(seen "$id" '{{.State.Pid}}')
   [ "${pid:-0}" -gt 0 ] || fail "$node: $1 does not run"
-  if ! { grep -q "$id" "/proc/$pid/cgroup" && kill "-$2" "$pid"; } 2>/dev/null; then
+  if ! { grep -q "$id" "/proc/$pid/cgroup" && { kill "-$2" "$pid" || { [ "${ORDERS_FIREWALL:-}" = 1 ] && as_root kill "-$2" "$pid"; }; }; } 2>/dev/null; then
     docker run --rm --pid host --network none --read-only --cap-drop ALL --user "$(seen "$id" '{{.Config.User}}')" \
       "$(seen "$(container api)" '{{.Image}}')" -e 'process.kill(Number(process.argv[1]), process.argv[2])' "$pid" "SIG$2" || fail "$node: $1 could not be signalled"
   fi
@@ -84,8 +86,8 @@ reconnect() {
 on_network() { case $(seen "$id" '{{range $n, $_ := .NetworkSettings.Networks}}{{$n}} {{end}}') in *"${project}_$1 "*) ;; *) return 1 ;; esac; }
 
 # ---- the packet filter, where it is ours: dropped before the engine's own rules are reached -----------------------------
-filter() { if [ "$(id -u)" = 0 ]; then iptables -w "$@"; else sudo -n iptables -w "$@"; fi; }
-rule() { filter -t raw "$1" PREROUTING -d "$address" -p tcp --dport "$port" -m comment --comment orders-port-dropped -j DROP; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+rule() { as_root iptables -w -t raw "$1" PREROUTING -d "$address" -p tcp --dport "$port" -m comment --comment orders-port-dropped -j DROP; }
 drop_port() {
   [ "${ORDERS_FIREWALL:-}" = 1 ] || { say 'port-dropped needs a packet filter of our own (ORDERS_FIREWALL=1, as in the VMs)'; exit 3; }
   rule -C 2>/dev/null || rule -I || fail "$node: the rule could not be set"
@@ -96,24 +98,24 @@ clear_firewall() { [ "${ORDERS_FIREWALL:-}" != 1 ] || while rule -C 2>/dev/null;
 refuse_config() { # VAR missing|malformed
   [ $# = 2 ] || { say 'inject config-refused VAR missing|malformed'; exit 2; }
   present api
-  docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$id" | grep '=' > "$dir/refused"
-  grep -q "^$1=" "$dir/refused" || { say "no setting $1; known: $(cut -d= -f1 "$dir/refused" | tr '\n' ' ')"; exit 2; }
-  grep -v "^$1=" "$dir/refused" > "$dir/spoilt"
+  docker inspect --format '{{.Image}} {{.Config.User}}{{println}}{{range .Config.Env}}{{println .}}{{end}}' "$id" > "$dir/refused"
+  { read -r image user; grep '=' > "$dir/settings"; } < "$dir/refused"
+  grep -q "^$1=" "$dir/settings" || { say "no setting $1; known: $(cut -d= -f1 "$dir/settings" | tr '\n' ' ')"; exit 2; }
+  grep -v "^$1=" "$dir/settings" > "$dir/spoilt"
   case $2 in missing) ;; malformed) echo "$1=%bad%" >> "$dir/spoilt" ;; *) say "missing or malformed, not $2"; exit 2 ;; esac
-  recover config-refused
-  docker create --name "$project-refused" --label "com.docker.compose.project=$project" --label com.docker.compose.oneoff=True --network none --read-only \
-    --cap-drop ALL --security-opt no-new-privileges --user "$(seen "$id" '{{.Config.User}}')" --volumes-from "$id:ro" --no-healthcheck \
-    --env-file "$dir/spoilt" "$(seen "$id" '{{.Image}}')" >/dev/null || fail "$node: no second service could be made"
-  began=$(millis) end=$(($(date +%s) + 10 * ${SCALE:-1}))
-  docker start "$project-refused" >/dev/null
-  until [ "$(seen "$project-refused" '{{.State.Status}}')" = exited ]; do
-    [ "$(date +%s)" -lt "$end" ] || { recover config-refused; fail "$node: the service accepted $1 $2 and runs"; }
-    pause 0.05
-  done
-  printf '{"exit":%s,"ms":%s,"stderr":"%s"}\n' "$(seen "$project-refused" '{{.State.ExitCode}}')" $(($(millis) - began)) \
-    "$(docker logs "$project-refused" 2>&1 >/dev/null | tr -d '\000-\011\013-\037' | sed 's/[\\"]/\\&/g' | awk '{ printf "%s\\n", $0 }')"
-  rm -f "$dir/refused" "$dir/spoilt"
-  recover config-refused
+  case $known in *" $project-refused"*) recover config-refused ;; esac
+  began=$(millis) limit=$((10 * ${SCALE:-1})) code=0
+  (trap 'kill $!; exit' TERM; sleep $limit & wait $!; recover config-refused) </dev/null >/dev/null 2>&1 & watchdog=$!
+  docker run --rm --name "$project-refused" --label "com.docker.compose.project=$project" --label com.docker.compose.oneoff=True --network none --read-only \
+    --cap-drop ALL --security-opt no-new-privileges --user "$user" --volumes-from "$id:ro" --no-healthcheck \
+    --env-file "$dir/spoilt" "$image" </dev/null >/dev/null 2>"$dir/said" || code=$?
+  # how long the service thought, and the engine to make a container for it
+  ms=$(($(millis) - began))
+  kill $watchdog 2>/dev/null || true
+  [ $ms -lt $((limit * 1000)) ] || fail "$node: the service accepted $1 $2 and ran for $limit s"
+  [ $code != 125 ] || { tail -n 3 "$dir/said" >&2; fail "$node: no second service could be made"; }
+  printf '{"exit":%s,"ms":%s,"stderr":"%s"}\n' $code $ms "$(tr -d '\000-\011\013-\037' < "$dir/said" | sed 's/[\\"]/\\&/g' | awk '{ printf "%s\\n", $0 }')"
+  rm -f "$dir/refused" "$dir/settings" "$dir/spoilt" "$dir/said"
 }
 # not every date knows milliseconds
 millis() { case $(date +%N) in *N*) echo "$(date +%s)000" ;; *) date +%s%3N ;; esac; }

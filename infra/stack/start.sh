@@ -19,6 +19,7 @@ up() {
   began=$(date +%s)
   compose up --detach --no-build --remove-orphans >"$dir/compose.log" 2>&1 || {
     tail -n 5 "$dir/compose.log" >&2; clean_failure; fail "$node: Compose could not start the stack"; }
+  look
   reconnect
   clear_firewall
   await_ready
@@ -68,7 +69,9 @@ write_settings() {
   if [ "${ORDERS_PROJECT:-orders}" = orders ] && { [ "$node" = control ] || [ -n "${ORDERS_ADDRESS:-}" ]; }; then cp "$dir/env" "$infra/.env"; fi
 }
 
-undo_pauses() { docker ps -q --filter "$(labelled)" --filter status=paused | while read -r paused; do docker unpause "$paused" >/dev/null; done; }
+undo_pauses() {
+  printf '%s\n' "$known" | while read -r _ paused is _; do [ "$is" != paused ] || docker unpause "$paused" >/dev/null; done
+}
 
 await_ready() {
   prober='' role=no api=$(container api) db=$(container db)
@@ -120,6 +123,7 @@ guilty() { # SERVICE REASON: its last words, each once; then nothing is left run
 }
 # A database in its first start is deaf to the signal to stop, and has nothing to lose.
 clean_failure() {
+  look
   if [ -f "$dir/first-start" ]; then docker kill "$(container db)" >/dev/null 2>&1 || true; fi
   halt 2>/dev/null
 }

@@ -48,6 +48,9 @@ test('faults', { skip: missing }, async t => {
       assert.match(told.stderr, /^config: DATABASE_PORT /m);
       assert.ok(told.ms > 0);
     }
+    const accepted = await stack.platform('inject', 'config-refused', 'LOG_LEVEL', 'missing');
+    assert.equal(accepted.code, 1);
+    assert.match(accepted.stderr, /the service accepted LOG_LEVEL missing and ran for 10 s/);
     assert.equal(await instance(stack), before);
     assert.equal((await stack.docker('ps', '-aq', '--filter', `name=${stack.project}-control-refused`)), '');
   });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
+import { root, runIn } from './stack.ts';
 import { missing, openContainers, succeeded } from './docker-stack.ts';
 import type { Containers } from './docker-stack.ts';
 
@@ -55,6 +56,17 @@ test('one stack', { skip: missing }, async t => {
     succeeded(await stack.compose('services: {}', 'up', '--detach', '--no-recreate', '--wait', '--wait-timeout', '60'), 'wait');
     succeeded(await stack.platform('recover'), 'recover');
     assert.deepEqual(await stack.broken(), []);
+  });
+
+  await t.test('facts are the same where the processes of the engine are not to be seen, as with an engine in a machine of its own', async st => {
+    const elsewhere = ['--pid', '--fork', '--mount-proc'];
+    if ((await runIn(stack.env, 'unshare', [...elsewhere, 'true'])).code !== 0) return st.skip('no process namespace can be made here');
+    const here = JSON.parse(succeeded(await stack.platform('facts'), 'facts'));
+    const there = JSON.parse(succeeded(await runIn(stack.env, 'unshare', [...elsewhere, join(root, 'infra/docker'), 'facts']), 'facts elsewhere'));
+    assert.equal(typeof here.api.uid, 'number');
+    // these two may change between two looks
+    for (const { api, db } of [here, there]) { delete api.health; delete db.health; }
+    assert.deepEqual(there, here);
   });
 
   await t.test('the decisive fields of both containers are those of the hardening list', async () => {
