@@ -14,13 +14,13 @@ ship() { # NODE
 archive_of() { echo "$state/images/$(printf %s "$1" | tr '/:' '--').tar.gz"; }
 short() { printf '%s\n' "$1" | sed 's/\(sha256[:-]............\).*/\1/'; }
 
-archive() { # IMAGE NODE: makes its archive; a node fetches an image with a registry's digest by itself
+archive() { # IMAGE [NODE whose engine has it]: makes its archive; a node fetches an image with a registry's digest by itself
   file=$(archive_of "$1")
   case $1 in *@*) return ;; esac
   [ ! -f "$file" ] || return 0
   mkdir -p "$state/images"
   say "archiving $(short "$1")"
-  if docker image inspect "$1" >/dev/null 2>&1; then docker save "$1" | gzip -1; else over_ssh "$2" "docker save $1 | gzip -1"; fi > "$file.$$"
+  if [ -n "${2:-}" ]; then over_ssh "$2" "docker save $1 | gzip -1"; else docker save "$1" | gzip -1; fi > "$file.$$"
   gzip -t "$file.$$" || fail "the image $1 could not be archived"
   mv "$file.$$" "$file"
   # of every kind of image the last one is kept
