@@ -1,8 +1,7 @@
 // The acceptance criteria of the specification, in their own words, each with what proves it.
-import { describe, openApi } from './api.ts';
-import type { Order } from './api.ts';
 import type { Control, Told } from './control.ts';
 import { drills } from './drills.ts';
+import { restartKeepsOrders } from './drills/restart-keeps-orders.ts';
 import { Broken } from './ladder.ts';
 import type { Check, Rung } from './ladder.ts';
 import type { Options, Target } from './options.ts';
@@ -65,19 +64,10 @@ async function reaches({ options }: Acceptance, memory: Memory, say: Say): Promi
   say(`verified: ${rung.map(point => point.name).join(', ')}; held once more`);
 }
 
-async function persists({ nodes: [first], controlFor, programs, options }: Acceptance, memory: Memory, say: Say): Promise<void> {
-  const api = openApi(targetOf(memory), options.scaled(5_000));
-  const control = controlFor(first);
-  const placed = await api.place({ symbol: 'BTC', side: 'buy', qty: '1' });
-  if (placed.value === undefined) throw new Broken(`order: wanted 201, saw ${describe(placed)}`);
-  const halt = done(await control.halt(), 'halt');
-  const sight = await probe(targetOf(memory), options.scaled(2_000));
-  if (sight.state === 'held') throw new Broken('halted, yet TCP is held');
-  const up = done(await control.up(), 'up');
-  const found = await api.find(placed.value.order_id);
-  if (!equal(found.value, placed.value)) throw new Broken(`order ${placed.value.order_id}: wanted ${JSON.stringify(placed.value)}, saw ${describe(found)} ${JSON.stringify(found.value)}`);
-  green(await programs.verify(first, options.scaled(120_000)));
-  say(`order ${placed.value.order_id} is there and equal; halt ${halt.ms} ms, up ${up.ms} ms`);
+/** By the drill that halts and starts the whole stack; its place among the drills then holds what it has shown here. */
+async function persists(acceptance: Acceptance, memory: Memory, say: Say): Promise<void> {
+  await drillOnce(acceptance, memory, restartKeepsOrders.name);
+  drillHeld(memory, restartKeepsOrders.name, say);
 }
 
 async function runsOnBoth({ nodes, controlFor, programs, options }: Acceptance, say: Say): Promise<void> {
@@ -89,21 +79,25 @@ async function runsOnBoth({ nodes, controlFor, programs, options }: Acceptance, 
 }
 
 /** Whether a drill is possible here is known only once it was tried, so it is tried when its skip is asked for. */
-function drillCheck({ nodes: [first], programs, options }: Acceptance, { drilled }: Memory, name: string): Check {
+function drillCheck(acceptance: Acceptance, memory: Memory, name: string): Check {
   return {
     claim: `At least one failure drill is executed and recovered: ${name}`,
-    skip: async () => {
-      const end = await programs.drill(name, first, options.scaled(600_000));
-      drilled.set(name, end);
-      return end.points.find(point => point.depth === 0)?.skip;
-    },
-    run: async say => {
-      const end = drilled.get(name);
-      if (end?.exit !== 0) throw new Broken(`drill ${name}: wanted exit 0, saw ${end?.exit}: ${end === undefined ? 'not run' : brokenPoints(end)}`);
-      end.lines.filter(line => /# (detected_ms|recovered_ms|acked|ended) /.test(line)).forEach(line => say(line.trim().replace(/^# /, '')));
-      say(`${name} took ${end.ms} ms`);
-    },
+    skip: async () => (await drillOnce(acceptance, memory, name)).points.find(point => point.depth === 0)?.skip,
+    run: async say => drillHeld(memory, name, say),
   };
+}
+
+async function drillOnce({ nodes: [first], programs, options }: Acceptance, { drilled }: Memory, name: string): Promise<ProgramEnd> {
+  const end = drilled.get(name) ?? await programs.drill(name, first, options.scaled(600_000));
+  drilled.set(name, end);
+  return end;
+}
+
+function drillHeld({ drilled }: Memory, name: string, say: Say): void {
+  const end = drilled.get(name);
+  if (end?.exit !== 0) throw new Broken(`drill ${name}: wanted exit 0, saw ${end?.exit}: ${end === undefined ? 'not run' : brokenPoints(end)}`);
+  end.lines.filter(line => /# (detected_ms|recovered_ms|acked|ended|halt took|up took) /.test(line)).forEach(line => say(line.trim().replace(/^# /, '')));
+  say(`${name} took ${end.ms} ms`);
 }
 
 /** What the drill with the database down has seen, by the names of its points. */
@@ -141,10 +135,6 @@ function done(told: Told, verb: string): Told {
 function targetOf({ target }: Memory): Target {
   if (target === undefined) throw new Broken('no node was started');
   return target;
-}
-
-function equal(one: Order | undefined, other: Order): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 function lastWords({ lines, ms }: ProgramEnd): string[] {

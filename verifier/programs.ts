@@ -54,7 +54,9 @@ async function run(running: Set<Run>, [file = '', ...args]: string[], { nodes, d
   return { exit, points: watch.points, lines, ms: Math.round(performance.now() - began) };
 }
 
-/** The points that broke, in a few words. */
-export function brokenPoints({ points }: ProgramEnd): string {
-  return points.filter(point => !point.held && !point.suite).map(point => point.name).join(', ') || 'no point';
+/** The points that broke, in a few words, and why. */
+export function brokenPoints({ points, lines }: ProgramEnd): string {
+  const names = points.filter(point => !point.held && !point.suite).map(point => point.name).join(', ') || 'no point';
+  const why = lines.flatMap(line => /^ +error: '(.*)'$/.exec(line)?.[1] ?? []).filter(text => !/^\d+ subtests? failed$/.test(text));
+  return [names, ...new Set(why)].join(': ');
 }

@@ -33,10 +33,10 @@ export type Scene = {
   /** How many times a drill that kills does so. */
   readonly kills: number;
   readonly api: Api;
-  /** Throws Broken with every broken check of the contract. */
-  proveSound(): Promise<void>;
-  /** Remembers who answers, and starts the timeline. */
-  begin(): Promise<void>;
+  /** Throws Broken with every broken check of the contract; gives the facts that it saw last. */
+  proveSound(): Promise<Facts>;
+  /** Remembers who answers, with the facts just seen, and starts the timeline. */
+  begin(facts: Facts): Promise<void>;
   readonly begun: boolean;
   readonly before: Before;
   readonly timeline: Timeline;
@@ -58,14 +58,16 @@ export class NotHere extends Error {}
 export function openScene({ control, options, kills, ...node }: Node & Pick<Scene, 'control' | 'options' | 'kills'>): Scene {
   const { target } = node;
   const api = openApi(target, options.scaled(5_000));
+  let seen: Facts | undefined;
   const facts = async () => readFacts(done(await control.facts(), 'facts'));
+  const noting = async () => { const told = await control.facts(); if (told.exit === 0) seen = readFacts(told); return told; };
   let opened: { before: Before; timeline: Timeline; placed: readonly Placed[] } | undefined;
   const stand = () => { if (opened === undefined) throw new Error('the drill has not begun'); return opened; };
   return {
     target, control, options, kills, api, facts,
-    proveSound: () => proveSound(node, control, options),
-    begin: async () => {
-      const before = await remember(api, await facts());
+    proveSound: async () => { await proveSound(node, { ...control, facts: noting }, options); return seen ?? facts(); },
+    begin: async sound => {
+      const before = await remember(api, sound);
       const { look, placed } = openLooks(target, { scaled: options.scaled, orderId: before.order.order_id });
       // where every answer costs ten times as much, ten looks a second would be a load test
       opened = { before, placed, timeline: watchTimeline(look, Math.max(100, options.scaled(100))) };

@@ -5,7 +5,7 @@ import type { Check, Rung } from './ladder.ts';
 import { lateMs } from './lanes.ts';
 import { eachOf } from './reconcile.ts';
 import { faultsInPlace } from './scene.ts';
-import type { Scene } from './scene.ts';
+import type { Facts, Scene } from './scene.ts';
 import { detectedMs, lanes, recoveredMs, within } from './timeline.ts';
 import type { Lane, Sample } from './timeline.ts';
 import { Late, until } from './until.ts';
@@ -21,8 +21,7 @@ export function soundBefore(scene: Scene): Rung {
       if (faults.length > 0) throw new Broken(`${faults.join(', ')} still in place on ${scene.target.node}: run drill recover first`);
     },
     'the whole contract holds': async say => {
-      await scene.proveSound();
-      await scene.begin();
+      await scene.begin(await scene.proveSound());
       say(`${scene.target.host}:${scene.target.port} is instance ${scene.before.version.instance_id}`);
     },
   });
@@ -67,13 +66,17 @@ export function sitsThrough(scene: Scene, reasons: readonly string[]): Rung {
   });
 }
 
-/** Recovers one fault; then clients are served again within 2 s of the moment at which the system is mended. */
-export function recoverFault(scene: Scene, fault: string): Rung {
+/**
+ * Recovers one fault; then clients are served again within 2 s of the moment at which the system is mended. `cutOff`: the fault
+ * took away the way to the service, so a request of before may wait for its lost answer until its own deadline, and says nothing.
+ */
+export function recoverFault(scene: Scene, fault: string, { cutOff = false } = {}): Rung {
   return rung('recovery', {
     [`${fault} is recovered`]: async say => {
       scene.timeline.mark('recover');
       const { ms } = await scene.recover(fault);
       scene.timeline.mark('recovered');
+      if (cutOff) scene.timeline.renew();
       say(`recover ${fault} took ${ms} ms`);
       await servedAgain(scene, say);
     },
@@ -96,8 +99,9 @@ export type Successor = 'same' | 'restarted' | 'any';
 
 /** Last rung of every drill: sound again, proved to be so by whoever should have answered, and nothing promised is lost. */
 export function soundAfter(scene: Scene, successor: Successor, restarts = successor === 'restarted' ? 1 : 0): Rung {
+  let facts: Facts | undefined;
   return rung('after', {
-    'the whole contract holds again': () => scene.proveSound(),
+    'the whole contract holds again': async () => { facts = await scene.proveSound(); },
     [successors[successor]]: async say => {
       const { version } = scene.before;
       const now = (await scene.api.version()).value;
@@ -106,7 +110,7 @@ export function soundAfter(scene: Scene, successor: Successor, restarts = succes
       if (successor === 'same' && !same) throw new Broken(`wanted the same process, saw another, started ${now?.started_at}`);
       if (successor === 'restarted' && same) throw new Broken('wanted a new process, saw the one that was there before');
     },
-    ...successor === 'any' ? {} : { [`restart_count has gone up by ${restarts}`]: say => countRestarts(scene, restarts, say) },
+    ...successor === 'any' ? {} : { [`restart_count has gone up by ${restarts}`]: say => countRestarts(scene, restarts, say, facts) },
     'every order promised during the drill is there': say => everyOrderIsThere(scene, say),
   });
 }
@@ -115,9 +119,9 @@ const successors: Record<Successor, string> = {
   same: 'the same process answers', restarted: 'a new process answers', any: 'it is told which process answers',
 };
 
-/** How many times the supervisor has started the service since the drill began; platforms without that fact say nothing. */
-export async function countRestarts(scene: Scene, wanted: number, say: Say): Promise<void> {
-  const { restarts } = await scene.facts();
+/** How often the supervisor has started the service since the drill began, by these facts or by new ones; without that fact it says nothing. */
+export async function countRestarts(scene: Scene, wanted: number, say: Say, facts?: Facts): Promise<void> {
+  const { restarts } = facts ?? await scene.facts();
   const before = scene.before.facts.restarts;
   if (restarts === undefined || before === undefined) return say('this platform does not count restarts');
   if (restarts - before !== wanted) throw new Broken(`restart_count: ${before} before, wanted ${wanted} more, saw ${restarts}`);

@@ -14,6 +14,8 @@ export type Timeline = {
   readonly marks: ReadonlyMap<string, number>;
   /** Remembers this moment under a name, and tells it in ms since the start. */
   mark(name: string): number;
+  /** Gives up the looks that are under way, without a sample, and looks anew: their answers were lost with what carried them. */
+  renew(): void;
   stop(): Promise<void>;
 };
 
@@ -23,11 +25,13 @@ export function watchTimeline(look: Record<Lane, () => Promise<Sight>>, everyMs 
   const samples: Sample[] = [];
   const marks = new Map<string, number>();
   const stopping = new AbortController();
+  let renewal = newRenewal();
   const now = () => Math.round(performance.now() - origin);
   const follow = async (lane: Lane) => {
     while (!stopping.signal.aborted) {
       const fromMs = now();
-      samples.push({ lane, fromMs, ...await look[lane](), toMs: now() });
+      const sight = await Promise.race([look[lane](), renewal.called]);
+      if (sight !== undefined) samples.push({ lane, fromMs, ...sight, toMs: now() });
       await pause(everyMs - (now() % everyMs), undefined, { signal: stopping.signal }).catch(onlyStop);
     }
   };
@@ -35,7 +39,14 @@ export function watchTimeline(look: Record<Lane, () => Promise<Sight>>, everyMs 
   // kept for whoever awaits stop(); without this a throwing look would end the process before that
   ended.catch(() => undefined);
   const mark = (name: string) => { const atMs = now(); marks.set(name, atMs); return atMs; };
-  return { samples, marks, mark, stop: async () => { stopping.abort(); await ended; } };
+  const renew = () => { const { call } = renewal; renewal = newRenewal(); call(); };
+  return { samples, marks, mark, renew, stop: async () => { stopping.abort(); await ended; } };
+}
+
+function newRenewal(): { called: Promise<undefined>; call: () => void } {
+  let call = () => {};
+  const called = new Promise<undefined>(resolve => { call = () => resolve(undefined); });
+  return { called, call };
 }
 
 /** The samples of a lane that began and ended inside the span. */

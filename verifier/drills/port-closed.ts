@@ -30,7 +30,7 @@ export function unreachable(scene: Scene, fault: string): Rung[] {
       },
     }),
     rung('meanwhile', { 'verify is red at reachable, all above it skipped': () => verifyIsRed(scene) }),
-    recoverFault(scene, fault),
+    recoverFault(scene, fault, { cutOff: true }),
     rung('verified', { 'verify is green again': () => verifyIsGreen(scene) }),
     soundAfter(scene, 'any'),
   ];

@@ -55,6 +55,21 @@ test('every lane is looked at again and again, a slow one never twice at a time'
   assert.equal(timeline.samples.length, ended);
 });
 
+test('looks under way are given up without a sample when they are renewed, and their lane goes on', async t => {
+  const good = async () => ({ grade: 'good' as const, word: '200' });
+  let asked = 0;
+  const read = () => (asked += 1) === 1 ? new Promise<never>(() => {}) : good();
+  const timeline = watchTimeline({ tcp: good, health: good, ready: good, read, write: good }, 10);
+  t.after(() => timeline.stop());
+  await until(async () => timeline.samples.filter(({ lane }) => lane === 'tcp').length, count => count > 3, 5_000);
+  assert.deepEqual(timeline.samples.filter(({ lane }) => lane === 'read'), []);
+  const renewedMs = timeline.mark('renewed');
+  timeline.renew();
+  const own = () => timeline.samples.filter(({ lane }) => lane === 'read');
+  await until(async () => own().length, count => count > 3, 5_000);
+  assert.ok(own().every(({ grade, fromMs }) => grade === 'good' && fromMs >= renewedMs));
+});
+
 test('a look that throws is told to whoever stops the timeline', async () => {
   const good = async () => ({ grade: 'good' as const, word: '200' });
   const timeline = watchTimeline({ tcp: good, health: good, ready: () => Promise.reject(new Error('boom')), read: good, write: good });
