@@ -4,7 +4,7 @@ TARGET ?= acceptance
 .DEFAULT_GOAL := help
 TESTS = $(patsubst service/test/%.ts,service/dist/test/%.js,$(wildcard service/test/*.test.ts)) \
 	$(patsubst verifier/test/%.ts,verifier/dist/test/%.js,$(wildcard verifier/test/*.test.ts)) \
-	$(patsubst infra/test/%.ts,infra/test/dist/%.js,$(filter-out infra/test/docker%,$(wildcard infra/test/*.test.ts)))
+	$(patsubst infra/test/%.ts,infra/test/dist/%.js,$(filter-out infra/test/docker% infra/test/machines%,$(wildcard infra/test/*.test.ts)))
 MAKEFLAGS += --no-print-directory
 
 help: ## list the targets
@@ -51,6 +51,9 @@ test: build ## every test that needs neither container engine nor hypervisor
 
 containers: build ## every test of the container platform; needs an engine
 	@node --test --test-reporter=spec --test-concurrency=1 $(patsubst infra/test/%.ts,infra/test/dist/%.js,$(wildcard infra/test/docker*.test.ts))
+
+machines: build ## the specification's runbook typed line by line, and a machine killed hard; on VMs (make lab TARGET=machines)
+	@node --test --test-reporter=tap infra/test/dist/machines.test.js
 
 build: node_modules/.package-lock.json ## compile what has changed (talks on stderr)
 	@node_modules/.bin/tsc -b >&2

@@ -1,0 +1,120 @@
+// The specification's runbook, typed on this host line by line, and what may befall a machine. On real VMs: make lab TARGET=machines.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import test from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { runIn } from './stack.ts';
+
+type Order = Record<string, unknown> & { order_id: string };
+const { NODE_TEST_CONTEXT: _, NODE: _n, TARGETS: _t, ...env } = process.env;
+const scale = Number(env['SCALE'] ?? 1);
+const missing = env['PLATFORM'] === 'vagrant' ? false : 'PLATFORM is not vagrant (make lab TARGET=machines)';
+
+test('the machines', { skip: missing, timeout: 3_600_000 }, async t => {
+  assert.equal(await exit('infra/control platform'), 1, 'a platform is in use, and this ends by destroying all: make destroy first');
+  t.after(() => typed('make destroy'));
+  const address = (await typed('infra/nodes address control')).trim();
+  const base = `http://${address}:8000`;
+  let broken = false;
+  const step = (name: string, run: () => Promise<void>) => t.test(name, async st => {
+    if (broken) return st.skip('an earlier step failed');
+    const began = performance.now();
+    broken = true;
+    await run();
+    broken = false;
+    st.diagnostic(`${Math.round((performance.now() - began) / 1000)} s`);
+  });
+  const status = async (path: string) => /^HTTP\/1.1 (\d+)/.exec(await typed(`curl -isS ${base}${path}`))?.[1];
+  const find = async (id: string): Promise<unknown> => JSON.parse(await typed(`curl -sS ${base}/orders/${id}`));
+  let order: Order = { order_id: '' };
+
+  await step('golden path: make up, make verify', async () => {
+    await typed('make up');
+    assert.match(await typed('make verify STRICT=1'), /verdict: reachable yes · alive yes · versioned yes · ready yes · usable yes · lasting yes · contained yes/);
+  });
+  await step('TCP, health, ready and version from the host; an order goes in and comes back', async () => {
+    await typed(`nc -zv ${address} 8000`);
+    assert.deepEqual([await status('/health'), await status('/ready'), await status('/version')], ['200', '200', '200']);
+    order = JSON.parse(await typed(`curl -sS -X POST "${base}/order?symbol=BTC&side=buy&qty=1"`)) as Order;
+    assert.deepEqual([order['symbol'], order['side'], order['qty']], ['BTC', 'buy', 1]);
+    assert.deepEqual(await find(order.order_id), order);
+  });
+  await step('persistence proof: make halt, make up, and the order is there', async () => {
+    await typed('make halt');
+    await assert.rejects(typed(`nc -zv -w 5 ${address} 8000`), 'halted, yet TCP is accepted');
+    await typed('make up');
+    assert.deepEqual(await find(order.order_id), order);
+  });
+  await step('by hand in the VM: docker compose stop db, TCP held, health 200, ready 503; start db, make verify', async () => {
+    const inside = (line: string) => typed(`cd vagrant && vagrant ssh control -c '${line}'`);
+    await inside('docker compose -f infra/docker-compose.yml stop db');
+    await typed(`nc -zv ${address} 8000`);
+    assert.deepEqual([await status('/health'), await status('/ready')], ['200', '503']);
+    await inside('docker compose -f infra/docker-compose.yml start db');
+    await typed('make verify');
+  });
+  await step('halted behind the stack\'s back: told as such, and make up brings it back with every order', async () => {
+    await typed('cd vagrant && vagrant halt control');
+    assert.match(await told('make status'), /^control +machine (shutoff|poweroff)/m);
+    assert.equal(await exit('make verify'), 2, 'make gives 2 for a verification that is red');
+    await typed('make up && make verify');
+    assert.deepEqual(await find(order.order_id), order);
+  });
+  await step('killed hard while orders are written: after make up every accepted order is there, and verify is green', async () => {
+    const accepted = await writeUntilKilled(base);
+    await typed('make up');
+    const lost: unknown[] = [];
+    for (const one of accepted) {
+      const found = await find(one.order_id);
+      if (JSON.stringify(found) !== JSON.stringify(one)) lost.push({ promised: one, found });
+    }
+    assert.deepEqual(lost, [], `of ${accepted.length} accepted orders`);
+    t.diagnostic(`${accepted.length} orders accepted until the machine was killed, all there`);
+    await typed('make verify');
+  });
+  await step('stop: make halt', async () => {
+    await typed('make halt');
+    assert.match(await told('make status'), /^control +machine (shutoff|poweroff)/m);
+  });
+});
+
+/** Four writers post orders; after a hundred the machine's power is cut, and what was accepted until then is given. */
+async function writeUntilKilled(base: string): Promise<Order[]> {
+  const accepted: Order[] = [];
+  const stop = new AbortController();
+  const write = async () => {
+    while (!stop.signal.aborted) {
+      const answer = await fetch(`${base}/order?symbol=CUT&side=sell&qty=${accepted.length + 1}`, {
+        method: 'POST', headers: { 'idempotency-key': randomUUID(), connection: 'close' }, signal: stop.signal,
+      }).then(async one => one.status === 201 ? await one.json() as Order : undefined, () => undefined);
+      if (answer !== undefined) accepted.push(answer);
+    }
+  };
+  const writers = Promise.all(Array.from({ length: 4 }, write));
+  const end = performance.now() + 60_000 * scale;
+  while (accepted.length < 100) {
+    assert.ok(performance.now() < end, `only ${accepted.length} orders were accepted in time`);
+    await pause(50);
+  }
+  // the hypervisor's process itself, so that nothing in the machine or around it can end in order
+  await typed('if [ -f /run/libvirt/qemu/orders_control.pid ]; then kill -KILL "$(cat /run/libvirt/qemu/orders_control.pid)"; else VBoxManage controlvm orders-control poweroff; fi');
+  stop.abort();
+  await writers;
+  return accepted;
+}
+
+/** What a line prints; a line that fails is a failure that shows what it said. */
+async function typed(line: string): Promise<string> {
+  const { code, stdout, stderr } = await runIn(env, 'bash', ['-c', line]);
+  if (code !== 0) throw new Error(`${line}: exit ${code}\n${stdout.slice(-1_500)}${stderr.slice(-1_500)}`);
+  return stdout;
+}
+
+/** What a line prints, however it ends: make status ends with 1 when nobody answers. */
+async function told(line: string): Promise<string> {
+  return (await runIn(env, 'bash', ['-c', line])).stdout;
+}
+
+async function exit(line: string): Promise<number | null> {
+  return (await runIn(env, 'bash', ['-c', line])).code;
+}
