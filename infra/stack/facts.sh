@@ -32,7 +32,8 @@ LABELS
 # What the kernel says of the container's first process: from here when the pid is provably the container's, else (an engine in a
 # machine of its own) from inside. The service's image has no shell, so its own Node reads. Nothing when the container does not run.
 inside() { # SERVICE
-  if grep -q "$id" "/proc/$pid/cgroup" && cat "/proc/$pid/status" "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6"; then return; fi
+  # without IPv6 the last file is not there: whatever was read once is not read again
+  if grep -q "$id" "/proc/$pid/cgroup"; then cat "/proc/$pid/status" "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" || true; return; fi
   case $1 in
     api) docker exec "$id" /nodejs/bin/node -e '["1/status", "1/net/tcp", "1/net/tcp6"].forEach(f => { try { console.log(require("fs").readFileSync("/proc/" + f, "utf8")) } catch {} })' ;;
     db) docker exec "$id" cat /proc/1/status /proc/net/tcp /proc/net/tcp6 ;;

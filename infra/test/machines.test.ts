@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import test from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { runIn } from './stack.ts';
+import type { Run } from './stack.ts';
 
 type Order = Record<string, unknown> & { order_id: string };
 const { NODE_TEST_CONTEXT: _, NODE: _n, TARGETS: _t, ...env } = process.env;
@@ -105,16 +106,20 @@ async function writeUntilKilled(base: string): Promise<Order[]> {
 
 /** What a line prints; a line that fails is a failure that shows what it said. */
 async function typed(line: string): Promise<string> {
-  const { code, stdout, stderr } = await runIn(env, 'bash', ['-c', line]);
+  const { code, stdout, stderr } = await shell(line);
   if (code !== 0) throw new Error(`${line}: exit ${code}\n${stdout.slice(-1_500)}${stderr.slice(-1_500)}`);
   return stdout;
 }
 
 /** What a line prints, however it ends: make status ends with 1 when nobody answers. */
 async function told(line: string): Promise<string> {
-  return (await runIn(env, 'bash', ['-c', line])).stdout;
+  return (await shell(line)).stdout;
 }
 
 async function exit(line: string): Promise<number | null> {
-  return (await runIn(env, 'bash', ['-c', line])).code;
+  return (await shell(line)).code;
+}
+
+function shell(line: string): Promise<Run> {
+  return runIn(env, 'bash', ['-c', line]);
 }
