@@ -13,7 +13,8 @@ COPY service service
 RUN node_modules/.bin/tsc -b service
 # One folder, the same bytes, modes and times whenever this commit is built. The package's copies for other runtimes stay behind.
 ARG SOURCE_DATE_EPOCH=0
-RUN mkdir -p /out/app/service /out/app/node_modules && cp package.json /out/app/ && cp service/dist/*.js /out/app/service/ && \
+RUN mkdir -p /out/app/node_modules && cp package.json /out/app/ && cp -R service/dist /out/app/service && \
+  rm /out/app/service/tsconfig.tsbuildinfo && \
   cp -R node_modules/postgres /out/app/node_modules/ && cd /out/app/node_modules/postgres && rm -rf cf cjs types && \
   chmod -R u=rwX,go=rX /out && find /out -exec touch -h -d "@${SOURCE_DATE_EPOCH}" {} +
 

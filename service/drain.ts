@@ -1,7 +1,7 @@
 // Leaving in order: readiness first, then the door, then what is in flight, then the database. Returns the exit code.
-import type { Log } from './log.ts';
-import type { Layer } from './server.ts';
-import type { Store } from './store.ts';
+import type { Log } from './telemetry/log.ts';
+import type { Layer } from './http/server.ts';
+import type { Store } from './database/store.ts';
 
 export type Drainable = {
   layer: Pick<Layer, 'sayClose' | 'finish' | 'closeAll' | 'stats'>;

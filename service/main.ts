@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { parseConfig } from './config.ts';
 import type { Config } from './config.ts';
-import { openLog } from './log.ts';
-import type { Fields, Log } from './log.ts';
+import { openLog } from './telemetry/log.ts';
+import type { Fields, Log } from './telemetry/log.ts';
 import { openService, stackOf } from './service.ts';
-import { openStore } from './store.ts';
+import { openStore } from './database/store.ts';
 
 const maxBufferedLogBytes = 1_048_576;
 

@@ -2,17 +2,17 @@
 import { randomUUID } from 'node:crypto';
 import type { Config } from './config.ts';
 import { drain } from './drain.ts';
-import type { Fields, Log } from './log.ts';
-import type { Answered } from './handler.ts';
-import { openMetrics } from './metrics.ts';
-import type { Metrics } from './metrics.ts';
-import { watchReadiness } from './readiness.ts';
-import { createRouter } from './router.ts';
-import { openRoutes } from './routes.ts';
-import { createHttpLayer } from './server.ts';
-import type { Limits } from './server.ts';
-import type { Probe, Store } from './store.ts';
-import { version } from './openapi.ts';
+import type { Fields, Log } from './telemetry/log.ts';
+import type { Answered } from './http/reply.ts';
+import { openMetrics } from './telemetry/metrics.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+import { watchReadiness } from './database/readiness.ts';
+import { createRouter } from './http/router.ts';
+import { openRoutes } from './orders/endpoints.ts';
+import { createHttpLayer } from './http/server.ts';
+import type { Limits } from './http/server.ts';
+import type { Probe, Store } from './database/store.ts';
+import { version } from './telemetry/openapi.ts';
 
 export type Service = { port: number; drain(): Promise<number>; close(): Promise<void> };
 type Parts = { config: Config; store: Store; log: Log };

@@ -14,7 +14,8 @@ remembered_bases() { # the stand-ins of infra/images/build, unless the environme
 
 # What the image depends on; the commit too, because /version tells it.
 sources() {
-  (cd "$root" && cat Dockerfile .dockerignore package.json package-lock.json tsconfig.json service/tsconfig.json service/*.ts
+  (cd "$root" && cat Dockerfile .dockerignore package.json package-lock.json tsconfig.json service/tsconfig.json
+    find service \( -path service/test -o -path service/bench -o -path service/dist \) -prune -o -name '*.ts' -print | LC_ALL=C sort | xargs cat
     echo "$(revision) ${ORDERS_BUILD_IMAGE:-} ${ORDERS_RUNTIME_IMAGE:-}") | cksum | tr ' ' -
 }
 revision() {

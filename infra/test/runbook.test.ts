@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, readFile } from 'node:fs/promises';
+import { access, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import type { TestContext } from 'node:test';
@@ -83,8 +83,8 @@ test('the paths, statuses and reasons that are named are what a service without 
   const api = await (await fetch(`${base}/openapi.json`)).json() as { paths: Record<string, unknown> };
   assert.deepEqual(['/order', '/orders/{id}', '/health', '/ready', '/version', '/metrics', '/openapi.json'].filter(path => !(path in api.paths)), []);
   const codes = runbook.split('## What callers are told')[1]?.split('\n## ')[0] ?? '';
-  for (const code of all(await read('service/problem.ts'), /\b([a-z_]+): (?:\{ status|\[)/g)) assert.match(codes, new RegExp(`\`${code}\``), `${code} is not in the runbook`);
-  for (const word of all(codes, /`([a-z]+_[a-z_]+)`/g).filter(word => !['request_id', 'order_id'].includes(word))) assert.ok((await read('service/problem.ts')).includes(word), `${word} is no code`);
+  for (const code of all(await read('service/http/problem.ts'), /\b([a-z_]+): (?:\{ status|\[)/g)) assert.match(codes, new RegExp(`\`${code}\``), `${code} is not in the runbook`);
+  for (const word of all(codes, /`([a-z]+_[a-z_]+)`/g).filter(word => !['request_id', 'order_id'].includes(word))) assert.ok((await read('service/http/problem.ts')).includes(word), `${word} is no code`);
   for (const word of all(runbook, /(?:reason|code) `([a-z_]+)`/g)) assert.ok(JSON.stringify(api).includes(`"${word}"`), `${word} stands in no answer`);
 });
 
@@ -126,7 +126,7 @@ test('the alert rules speak of metrics that exist and of sections that exist', a
   const numbers = runbook.split('## Numbers')[1]?.split('\n## ')[0] ?? '';
   for (const name of all(numbers, /`((?:service|dependency|http|requests|database|event|process|build)_[a-z_]+)`/g)) assert.match(metrics, new RegExp(`^# TYPE ${name} `, 'm'), name);
   const events = runbook.split('## Logs')[1]?.split('\n## ')[0] ?? '';
-  const code = (await Promise.all(['main', 'service', 'drain', 'store', 'log', 'prober', 'schema', 'persist'].map(file => read(`service/${file}.ts`)))).join('\n');
+  const code = (await Promise.all((await readdir(join(root, 'service'), { recursive: true })).filter(file => /^(?!dist|test|bench).*\.ts$/.test(file)).map(file => read(`service/${file}`)))).join('\n');
   for (const row of events.split('\n').filter(line => line.startsWith('| `'))) {
     for (const event of all(row.split('|')[1] ?? '', /`([a-z_]+)`/g)) assert.ok(code.includes(`'${event}'`), `no log event ${event}`);
   }

@@ -29,7 +29,7 @@ archive() { # IMAGE [NODE whose engine has it]: makes its archive; a node fetche
 
 build_in_vm() { # NODE
   say "no engine on this machine: building the image on $1"
-  (cd "$root" && COPYFILE_DISABLE=1 tar -cf - --exclude infra/test --exclude service/dist --exclude service/test \
+  (cd "$root" && COPYFILE_DISABLE=1 tar -cf - --exclude infra/test --exclude service/dist --exclude service/test --exclude service/bench \
     Dockerfile .dockerignore package.json package-lock.json tsconfig.json service infra vagrant/nodes.txt) |
     over_ssh "$1" 'rm -rf build && mkdir build && tar -xf - -C build' || fail "$1: the sources could not be shipped"
   images=$(over_ssh "$1" "ORDERS_STATE=\$HOME/.state build/infra/docker images") || exit 1

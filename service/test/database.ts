@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { openLane } from '../lane.ts';
-import type { StoreOptions } from '../store.ts';
+import { openLane } from '../database/lane.ts';
+import type { StoreOptions } from '../database/store.ts';
 
 export type Owner = { after(close: () => Promise<void>): void };
 

@@ -1,5 +1,5 @@
 // A store in memory that keeps the interface of the real one, with a door through which a test decides what happens.
-import type { NewOrder, Order, Placed, Store } from '../store.ts';
+import type { NewOrder, Order, Placed, Store } from '../database/store.ts';
 
 export type FakeStore = Store & { orders: Map<string, Order> };
 

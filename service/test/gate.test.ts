@@ -1,7 +1,7 @@
 // The gate, on a clock that the test turns.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { watchGate } from '../gate.ts';
+import { watchGate } from '../database/gate.ts';
 
 function openGate() {
   let nowMs = 0;

@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { LaneError, openLane } from '../lane.ts';
-import type { Lane } from '../lane.ts';
+import { LaneError, openLane } from '../database/lane.ts';
+import type { Lane } from '../database/lane.ts';
 import { freePort, storeOptions, until } from './database.ts';
 
 /** A peer that answers each connection in its own way, and counts them. */

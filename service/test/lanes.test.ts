@@ -1,7 +1,7 @@
 // Which lane is lent next, on a clock that the test turns. No lane is run, so nothing is connected.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openLanes } from '../lanes.ts';
+import { openLanes } from '../database/lanes.ts';
 import { storeOptions } from './database.ts';
 
 function open() {

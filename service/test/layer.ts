@@ -1,11 +1,11 @@
 // The HTTP layer on a port of its own, with an echo or with the real routes behind it.
 import type { TestContext } from 'node:test';
-import type { Answered, Handler } from '../handler.ts';
-import { createRouter } from '../router.ts';
-import { openRoutes } from '../routes.ts';
-import { createHttpLayer } from '../server.ts';
-import type { Layer, Limits } from '../server.ts';
-import type { Store } from '../store.ts';
+import type { Answered, Handler } from '../http/reply.ts';
+import { createRouter } from '../http/router.ts';
+import { openRoutes } from '../orders/endpoints.ts';
+import { createHttpLayer } from '../http/server.ts';
+import type { Layer, Limits } from '../http/server.ts';
+import type { Store } from '../database/store.ts';
 import { openFakeStore } from './fake-store.ts';
 
 export const limits: Limits = {

@@ -1,8 +1,8 @@
 // What may be ordered: every refusal names its field, nothing is rounded, folded or guessed.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseOrder } from '../order.ts';
-import { Problem } from '../problem.ts';
+import { parseOrder } from '../orders/order.ts';
+import { Problem } from '../http/problem.ts';
 
 const nothing = Buffer.alloc(0);
 

@@ -1,7 +1,7 @@
 // The queue: who gets in, who waits, who is sent away.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openQueue } from '../queue.ts';
+import { openQueue } from '../database/queue.ts';
 
 const sizes = { poolSize: 2, queueSize: 3, waitTimeoutMs: 50 };
 

@@ -1,8 +1,8 @@
 // Readiness over a store whose answers the test decides.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { watchReadiness } from '../readiness.ts';
-import type { Probe } from '../store.ts';
+import { watchReadiness } from '../database/readiness.ts';
+import type { Probe } from '../database/store.ts';
 
 const up: Probe = { up: true, latencyMs: 1, since: '2026-01-01T00:00:00.000Z' };
 const down: Probe = { up: false, reason: 'connection_refused', latencyMs: 1, since: '2026-01-01T00:00:00.000Z' };

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { openStore, StoreError } from '../store.ts';
-import type { NewOrder, Store, StoreOptions } from '../store.ts';
+import { openStore, StoreError } from '../database/store.ts';
+import type { NewOrder, Store, StoreOptions } from '../database/store.ts';
 import { holdInserts, openDatabase, openSession, storeOptions, until } from './database.ts';
 import { openFaultyProxy } from './faulty-proxy.ts';
 

@@ -2,7 +2,7 @@
 import { LaneError } from './lane.ts';
 import type { Turn } from './pool.ts';
 import type { Schema } from './schema.ts';
-import { parseCode } from './sqlstate.ts';
+import { parseCode } from './errors.ts';
 
 const MORE_TRIES = 2;
 

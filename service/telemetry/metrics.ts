@@ -1,8 +1,8 @@
 // What the service counts, in Prometheus text format 0.0.4. Every label has a fixed, small set of values.
 import { readdirSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import type { Answered } from './handler.ts';
-import type { Probe, StoreStats } from './store.ts';
+import type { Answered } from '../http/reply.ts';
+import type { Probe, StoreStats } from '../database/store.ts';
 
 /** What is read at the moment of the scrape. */
 export type Scene = {

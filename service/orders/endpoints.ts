@@ -1,14 +1,14 @@
 // The routes of the service and what each one answers.
 import { randomUUID } from 'node:crypto';
 import { createKeyring, parseKey } from './idempotency.ts';
-import { openapi } from './openapi.ts';
+import { openapi } from '../telemetry/openapi.ts';
 import { parseOrder } from './order.ts';
-import { Problem } from './problem.ts';
-import type { Readiness } from './readiness.ts';
-import type { Params, Route } from './router.ts';
-import type { Reply, Request } from './handler.ts';
-import { StoreError } from './store.ts';
-import type { Order, Probe, Store } from './store.ts';
+import { Problem } from '../http/problem.ts';
+import type { Readiness } from '../database/readiness.ts';
+import type { Params, Route } from '../http/router.ts';
+import type { Reply, Request } from '../http/reply.ts';
+import { StoreError } from '../database/store.ts';
+import type { Order, Probe, Store } from '../database/store.ts';
 
 export type Parts = {
   store: Pick<Store, 'place' | 'find'>;

@@ -1,5 +1,5 @@
 // What can be told to a caller as trouble: one table of codes, and the answer made from it (RFC 9457).
-import type { Reply } from './handler.ts';
+import type { Reply } from './reply.ts';
 
 const table = {
   bad_request: [400, 'Bad request'],

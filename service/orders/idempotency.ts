@@ -1,5 +1,5 @@
 // The Idempotency-Key of the IETF draft: its spelling, and which keys are being worked on right now.
-import { Problem } from './problem.ts';
+import { Problem } from '../http/problem.ts';
 
 /** Bare or as a quoted sf-string; both spell the same key. null when the header is absent. */
 export function parseKey(header: string | string[] | undefined): string | null {

@@ -8,8 +8,8 @@ import { openProber } from './prober.ts';
 import type { Probe } from './prober.ts';
 import { watchSchema } from './schema.ts';
 import type { Run, Schema } from './schema.ts';
-import { parseCode } from './sqlstate.ts';
-import type { Kind, Reason } from './sqlstate.ts';
+import { parseCode } from './errors.ts';
+import type { Kind, Reason } from './errors.ts';
 
 export type { Kind, Probe, Reason, StoreStats };
 

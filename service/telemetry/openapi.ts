@@ -1,5 +1,5 @@
 // What the service promises to callers, as OpenAPI 3.1, written by hand. A test holds it to the route table and to real answers.
-import { codes } from './problem.ts';
+import { codes } from '../http/problem.ts';
 
 /** Equal to the version in package.json, which does not travel into the image; a test compares them. */
 export const version = '0.2.0';

@@ -2,7 +2,7 @@
 import { watchGate } from './gate.ts';
 import { LaneError, openLane } from './lane.ts';
 import type { Lane, LaneOptions } from './lane.ts';
-import { isRefusal } from './sqlstate.ts';
+import { isRefusal } from './errors.ts';
 
 export type Lanes = {
   /** The one used last, or a new one. Throws LaneError while connecting has just been refused. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { StoreError } from '../store.ts';
+import { StoreError } from '../database/store.ts';
 import { openFakeStore } from './fake-store.ts';
 import type { FakeStore } from './fake-store.ts';
 import { openLayer, realRoutes } from './layer.ts';

@@ -1,6 +1,6 @@
 // Which route a request means: 404, 405 with Allow, OPTIONS, HEAD where GET is, 415. Knows no route itself.
 import { answerTrouble, Problem } from './problem.ts';
-import type { Handler, Reply, Request } from './handler.ts';
+import type { Handler, Reply, Request } from './reply.ts';
 
 export type Params = Record<string, string>;
 export type Route = {

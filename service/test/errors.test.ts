@@ -1,7 +1,7 @@
 // The table of error codes: each means the same thing wherever it turns up.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isRefusal, parseCode } from '../sqlstate.ts';
+import { isRefusal, parseCode } from '../database/errors.ts';
 
 test('each code of network and database has its kind and reason', () => {
   const want: [string, string, string][] = [

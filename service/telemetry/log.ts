@@ -1,5 +1,5 @@
 // One JSON line an event on stdout. A reader that stalls costs lines, never memory and never the event loop.
-import type { LogLevel } from './config.ts';
+import type { LogLevel } from '../config.ts';
 
 export type Fields = Record<string, string | number | boolean | undefined>;
 export type Log = {

@@ -5,10 +5,10 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { watchConnections } from './connections.ts';
 import type { ConnectionLimits, Connections, Exchange } from './connections.ts';
-import { checkHead, checkTrailers, explainUnreadable, tooLarge } from './guard.ts';
-import type { ParseError } from './guard.ts';
-import { renderReply, writeRaw } from './handler.ts';
-import type { Answered, Handler, Reply } from './handler.ts';
+import { checkHead, checkTrailers, explainUnreadable, tooLarge } from './checks.ts';
+import type { ParseError } from './checks.ts';
+import { renderReply, writeRaw } from './reply.ts';
+import type { Answered, Handler, Reply } from './reply.ts';
 import { answerTrouble, Problem } from './problem.ts';
 
 export type Limits = ConnectionLimits & {

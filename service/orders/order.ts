@@ -1,5 +1,5 @@
 // What an order may look like. Text in, an order or the first complaint with its field out; nothing is rounded or folded.
-import { Problem } from './problem.ts';
+import { Problem } from '../http/problem.ts';
 
 export type Draft = { symbol: string; side: 'buy' | 'sell'; qty: string };
 type Value = { kind: 'string' | 'number' | 'other'; text: string };

@@ -2,8 +2,8 @@
 import { LaneError, openLane } from './lane.ts';
 import type { Lane, LaneOptions } from './lane.ts';
 import type { Run } from './schema.ts';
-import { parseCode } from './sqlstate.ts';
-import type { Reason } from './sqlstate.ts';
+import { parseCode } from './errors.ts';
+import type { Reason } from './errors.ts';
 
 /** since: when it became so. reason only when not up. */
 export type Probe = { up: boolean; reason?: Reason; latencyMs: number; since: string };
