@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { parseConfig } from './config.ts';
 import type { Config } from './config.ts';
 import { openLog } from './telemetry/log.ts';
-import type { Fields, Log } from './telemetry/log.ts';
+import type { Log } from './telemetry/log.ts';
 import { openService, stackOf } from './service.ts';
 import { openStore } from './database/store.ts';
 
@@ -24,9 +24,9 @@ if ('complaints' in parsed) {
 async function run(config: Config, log: Log): Promise<void> {
   // The one variable that the database client reads whatever options it is given.
   delete process.env['PGTARGETSESSIONATTRS'];
-  const onEvent = (event: string, fields: Fields): void => (event === 'database_down' ? log.warn(event, fields) : log.info(event, fields));
-  const store = openStore({ ...config.database, applicationName: config.service.name, onEvent });
-  const opening = openService({ config, store, log });
+  const opening = openService({
+    config, log, openStore: onEvent => openStore({ ...config.database, applicationName: config.service.name, ready: config.ready, onEvent }),
+  });
   let signals = 0;
   const onSignal = async (signal: string): Promise<void> => {
     signals += 1;

@@ -1,38 +1,51 @@
-// The service put together: store, readiness, routes, layer, metrics and log. Opened by main.ts, and by tests with another store.
+// The service put together: store, routes, HTTP server, metrics and log.
 import { randomUUID } from 'node:crypto';
 import type { Config } from './config.ts';
-import { drain } from './drain.ts';
-import type { Fields, Log } from './telemetry/log.ts';
+import type { Store } from './database/store.ts';
 import type { Answered } from './http/reply.ts';
-import { openMetrics } from './telemetry/metrics.ts';
-import type { Metrics } from './telemetry/metrics.ts';
-import { watchReadiness } from './database/readiness.ts';
 import { createRouter } from './http/router.ts';
-import { openRoutes } from './orders/endpoints.ts';
 import { createHttpLayer } from './http/server.ts';
-import type { Limits } from './http/server.ts';
-import type { Probe, Store } from './database/store.ts';
+import type { Layer, Limits } from './http/server.ts';
+import { openRoutes } from './orders/endpoints.ts';
+import type { Fields, Log } from './telemetry/log.ts';
+import { openMetrics } from './telemetry/metrics.ts';
 import { version } from './telemetry/openapi.ts';
 
+/** drain resolves with the exit code: 0 when everything in flight was answered, 1 when it was cut off. */
 export type Service = { port: number; drain(): Promise<number>; close(): Promise<void> };
-type Parts = { config: Config; store: Store; log: Log };
+/** openStore hands over what is to be told of the database: an event and its fields. */
+type Parts = { config: Config; log: Log; openStore: (onEvent: (event: string, fields: Fields) => void) => Store };
 
 const lookEveryMs = 2000;
+const storeGraceMs = 2000;
 
 /** Listens before it has ever spoken to the database, and stays whatever the database does. */
-export async function openService({ config, store, log }: Parts): Promise<Service> {
+export async function openService({ config, log, openStore }: Parts): Promise<Service> {
   const build = describeBuild(config);
-  const metrics = openMetrics(pick(build, ['version', 'git_sha', 'node']));
-  const readiness = watchReadiness(store, config.ready);
-  const state = { draining: false };
-  const look = watchTransitions(metrics);
-  const checked = { last: readiness.last, check: async () => look(await readiness.check()) };
+  const metrics = openMetrics({ version, git_sha: config.service.gitSha, node: process.version });
+  let told: 'ready' | 'unready' | 'draining' | null = null;
+  const become = (next: 'ready' | 'unready' | 'draining', fields: Fields): void => {
+    if (next === told || told === 'draining') return;
+    told = next;
+    metrics.transition(next);
+    log.info(next === 'ready' ? 'ready' : 'unready', fields);
+  };
+  const draining = (): boolean => told === 'draining';
+  const store = openStore((event, fields) => {
+    if (event === 'database_down') log.warn(event, fields);
+    else log.info(event, fields);
+    if (event === 'database_up') become('ready', fields);
+    if (event === 'database_down') become('unready', fields);
+  });
+  const { readiness } = store;
   const routes = openRoutes({
-    store, readiness: checked, version: build, draining: () => state.draining,
-    deadlineMs: config.database.waitTimeoutMs + config.database.queryTimeoutMs + 1000,
-    metrics: async () => metrics.render({
-      layer: layer.stats(), pool: store.stats(), probe: await checked.check(), draining: state.draining, logDropped: log.dropped(),
-    }),
+    store, version: build, draining,
+    metrics: async () => {
+      const probe = await readiness.check();
+      return metrics.render({
+        layer: layer.stats(), store: store.stats(), probe, draining: draining(), logDropped: log.dropped(),
+      });
+    },
   });
   const layer = createHttpLayer(createRouter(routes), limitsOf(config), answered => {
     metrics.observe(answered);
@@ -40,17 +53,16 @@ export async function openService({ config, store, log }: Parts): Promise<Servic
   });
   const port = await layer.listen(config.server.port, config.server.host);
   // Nobody may be asking, and still the log and the counters should know when the database went.
-  const looker = setInterval(() => void checked.check(), lookEveryMs).unref();
+  const looker = setInterval(() => void readiness.check(), lookEveryMs).unref();
   log.info('listening', { host: config.server.host, port, ...build });
-  const announce = (): void => {
-    state.draining = true;
-    metrics.transition('draining');
-    clearInterval(looker);
-  };
   const stop = (): void => {
     clearInterval(looker);
     metrics.close();
     layer.closeAll();
+  };
+  const announce = (): void => {
+    clearInterval(looker);
+    become('draining', { reason: 'draining' });
   };
   return {
     port,
@@ -59,43 +71,70 @@ export async function openService({ config, store, log }: Parts): Promise<Servic
   };
 }
 
-function describeBuild({ service }: Config): Record<string, string> {
-  return {
-    service: service.name, env: service.env, version, log_level: service.logLevel, git_sha: service.gitSha, build_time: service.buildTime,
-    instance_id: randomUUID(), started_at: new Date().toISOString(), node: process.version,
+type Drainable = {
+  layer: Pick<Layer, 'sayClose' | 'finish' | 'closeAll' | 'stats'>; store: Pick<Store, 'close'>;
+  log: Log; announce: () => void;
+};
+
+// Readiness first, then the door, then what is in flight, then the database. Readers of readiness get graceMs to go
+// elsewhere; everything together gets deadlineMs, then it is cut off.
+async function drain(
+  { layer, store, log, announce }: Drainable, { graceMs, deadlineMs }: Config['drain'],
+): Promise<number> {
+  const startedMs = performance.now();
+  announce();
+  layer.sayClose();
+  log.info('draining', { grace_ms: graceMs, deadline_ms: deadlineMs, in_flight: layer.stats().inFlight });
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<'late'>(resolve => {
+    timer = setTimeout(() => resolve('late'), deadlineMs);
+  });
+  const leaving = async (): Promise<'left'> => {
+    await new Promise(resolve => setTimeout(resolve, graceMs));
+    await layer.finish();
+    await store.close(storeGraceMs);
+    return 'left';
   };
+  const end = await Promise.race([leaving(), late]);
+  clearTimeout(timer);
+  const ms = Math.round(performance.now() - startedMs);
+  if (end === 'left') log.info('drained', { ms });
+  else log.error('drain_deadline', { ms, in_flight: layer.stats().inFlight });
+  layer.closeAll();
+  return end === 'left' ? 0 : 1;
 }
 
-function pick(values: Record<string, string>, names: string[]): Record<string, string> {
-  return Object.fromEntries(names.map(name => [name, values[name] ?? '']));
+function describeBuild({ service }: Config): Record<string, string> {
+  return {
+    service: service.name, env: service.env, version, log_level: service.logLevel, git_sha: service.gitSha,
+    build_time: service.buildTime, instance_id: randomUUID(), started_at: new Date().toISOString(),
+    node: process.version,
+  };
 }
 
 function limitsOf({ server }: Config): Limits {
   const { headersTimeoutMs, requestTimeoutMs, maxConnections, maxBodyBytes } = server;
-  return { headersTimeoutMs, requestTimeoutMs, maxConnections, maxBodyBytes, keepAliveTimeoutMs: 5000, maxPipelined: 64, lingerMs: 1000 };
-}
-
-// Every look passes here, so that a change is counted once, whoever saw it first; the store has it logged.
-function watchTransitions(metrics: Pick<Metrics, 'transition'>): (probe: Probe) => Probe {
-  let before: boolean | null = null;
-  return probe => {
-    if (probe.up !== before) metrics.transition(probe.up ? 'ready' : 'unready');
-    before = probe.up;
-    return probe;
+  return {
+    headersTimeoutMs, requestTimeoutMs, maxConnections, maxBodyBytes,
+    keepAliveTimeoutMs: 5000, maxPipelined: 64, lingerMs: 1000,
   };
 }
 
 const quiet = new Set(['/health', '/ready', '/metrics']);
 
 function tell(log: Log, { requestId, method, route, status, ms, note }: Answered): void {
-  const { code, reason } = note;
-  const fields: Fields = { request_id: requestId, method, route, status, ms: Math.round(ms * 10) / 10, code, reason };
+  const { code, reason, orderId } = note;
+  const took = Math.round(ms * 10) / 10;
+  const fields: Fields = { request_id: requestId, method, route, status, ms: took, code, reason, order_id: orderId };
   if (note.error !== undefined) log.error('request_failed', { ...fields, error: stackOf(note.error) });
   else if (quiet.has(route)) log.debug('request', fields);
   else if (status >= 500) log.warn('request', fields);
   else log.info('request', fields);
 }
 
+/** The stack of an error, and of what caused it. */
 export function stackOf(error: unknown): string {
-  return error instanceof Error ? error.stack ?? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const own = error.stack ?? error.message;
+  return error.cause === undefined ? own : `${own}\ncaused by: ${stackOf(error.cause)}`;
 }

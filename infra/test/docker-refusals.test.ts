@@ -21,8 +21,8 @@ test('up refuses a configuration that the service refuses', { skip: missing }, a
   for (const name of required) {
     await t.test(`${name} is missing`, () => refused(`services: { api: { environment: { ${name}: !reset null } } }`, new RegExp(`^config: .*${name}`, 'm')));
   }
-  await t.test('several are bad: every complaint is listed', () => refused('services: { api: { environment: { PORT: 80a, DATABASE_POOL_SIZE: "0" } } }',
-    /^config: PORT .*\n(?:.*\n)*config: DATABASE_POOL_SIZE /m));
+  await t.test('several are bad: every complaint is listed', () => refused('services: { api: { environment: { PORT: 80a, DATABASE_WRITE_CONNECTIONS: "0" } } }',
+    /^config: PORT .*\n(?:.*\n)*config: DATABASE_WRITE_CONNECTIONS /m));
   await t.test('nothing is bad: it was the setting that it refused', async () => {
     succeeded(await stack.upWith('services: {}'), 'up');
     assert.deepEqual(await stack.broken(), []);

@@ -1,17 +1,18 @@
 // Orders in Postgres. The only file that speaks SQL, but for the text of the tables in schema.ts.
 import type { Sql } from 'postgres';
-import { LaneError } from './lane.ts';
-import { persist } from './persist.ts';
-import { openPool } from './pool.ts';
-import type { PoolOptions, StoreStats, Turn } from './pool.ts';
-import { openProber } from './prober.ts';
-import type { Probe } from './prober.ts';
-import { watchSchema } from './schema.ts';
-import type { Run, Schema } from './schema.ts';
-import { parseCode } from './errors.ts';
-import type { Kind, Reason } from './errors.ts';
+import { Batcher } from './batch.ts';
+import type { BatchStats, Work } from './batch.ts';
+import { ConnectionError } from './connection.ts';
+import type { ConnectionOptions, Run } from './connection.ts';
+import { openDialer } from './dialer.ts';
+import { parseCode, StoreError } from './errors.ts';
+import type { Reason } from './errors.ts';
+import { openReadiness } from './readiness.ts';
+import type { Probe, Readiness, ReadinessOptions } from './readiness.ts';
+import { openSchema, VERSION } from './schema.ts';
 
-export type { Kind, Probe, Reason, StoreStats };
+export type { Probe, Reason, Readiness };
+export { StoreError };
 
 export type Side = 'buy' | 'sell';
 
@@ -21,96 +22,94 @@ export type Order = { orderId: string; symbol: string; side: Side; qty: string; 
 /** key null: the order's own id serves as key. */
 export type NewOrder = { orderId: string; symbol: string; side: Side; qty: string; key: string | null };
 
-/** created false: the key was there before, and order is the one stored under it. */
-export type Placed = { order: Order; created: boolean };
+/** Numbers since the start, but for connections, busy and waiting, which are as of now. */
+export type StoreStats = {
+  connections: { writes: number; reads: number; readiness: number }; busy: number; waiting: number; waitMsTotal: number;
+  shed: number; opened: number; discarded: number; batches: number; batched: number; retries: number;
+};
 
-/** code is a SQLSTATE or errno name and belongs in the log only. */
-export class StoreError extends Error {
-  readonly kind: Kind;
-  readonly reason: Reason;
-  readonly code: string;
-  constructor(kind: Kind, reason: Reason, code: string, cause?: unknown) {
-    super(`${kind} ${reason} ${code}`, { cause });
-    this.kind = kind;
-    this.reason = reason;
-    this.code = code;
-  }
-}
-
-/** onEvent is called once per change: database_up, database_down (reason, code), schema_ready (once). */
-export type StoreOptions = PoolOptions & { onEvent: (event: string, fields: Record<string, string | number | boolean>) => void };
+/**
+ * Times in ms. onEvent is called once per change: database_up, database_down (reason, code); and schema_created
+ * whenever tables were missing and have been made.
+ */
+export type StoreOptions = ConnectionOptions & {
+  writeConnections: number; readConnections: number; queueSize: number; waitTimeoutMs: number; queryTimeoutMs: number;
+  ready: ReadinessOptions; onEvent: (event: string, fields: Record<string, string>) => void;
+};
 
 export type Store = {
-  place(order: NewOrder): Promise<Placed>;
-  find(orderId: string): Promise<Order | null>;
-  probe(budgetMs: number): Promise<Probe>;
-  /** The listener is called whenever a connection died. */
-  onDoubt(listener: () => void): void;
+  /**
+   * The order stored under this key, which may be an earlier one with other values. left: the caller is gone, and an
+   * order that still waits is not written.
+   */
+  place(order: NewOrder, left?: () => boolean): Promise<Order>;
+  find(orderId: string, left?: () => boolean): Promise<Order | null>;
+  readiness: Readiness;
   stats(): StoreStats;
   close(graceMs: number): Promise<void>;
 };
 
+const stays = (): boolean => false;
+
 /** Opens nothing. place and find throw StoreError only, within waitTimeoutMs + queryTimeoutMs. */
 export function openStore(options: StoreOptions): Store {
-  const listeners: (() => void)[] = [];
-  const schema = watchSchema(() => options.onEvent('schema_ready', {}));
-  const doubt = () => {
-    for (const listener of listeners) listener();
-  };
-  const pool = openPool(options, () => {
-    prober.suspect();
-    doubt();
+  const repair = openSchema(() => options.onEvent('schema_created', { version: String(VERSION) }));
+  const dialer = openDialer(options, () => readiness.suspect());
+  const readiness = openReadiness(options, options.ready, {
+    look: run => look(run, repair),
+    onUp: dialer.proven,
+    onChange: (reason, code) =>
+      options.onEvent(reason ? 'database_down' : 'database_up', reason ? { reason, code: code ?? '' } : {}),
   });
-  const prober = openProber({
-    lane: options, onDeath: doubt, look: run => look(run, schema),
-    onChange: (reason, code) => options.onEvent(reason ? 'database_down' : 'database_up', reason ? { reason, code } : {}),
-  });
-
+  const writes = new Batcher(placing(repair), dialer, { ...options, connections: options.writeConnections });
+  const reads = new Batcher(finding(repair), dialer, { ...options, connections: options.readConnections });
   return {
-    async place(order) {
-      return pool.use(turn => persist({ turn, schema, eager: true }, again => insert(turn, order, again))).catch(error => fail(error, true));
-    },
-    async find(orderId) {
-      return pool.use(turn => persist({ turn, schema, eager: false }, () => select(turn, orderId))).catch(error => fail(error, false));
-    },
-    async probe(budgetMs) {
-      const probe = await prober.probe(budgetMs);
-      if (probe.up) pool.proven();
-      return probe;
-    },
-    onDoubt(listener) { listeners.push(listener); },
-    stats() {
-      const [lanes, own] = [pool.stats(), prober.stats()];
-      return { ...lanes, open: lanes.open + own.open, opened: lanes.opened + own.opened };
-    },
+    place: (order, left = stays) => writes.submit(order, left).catch(error => fail(error, true)),
+    find: (orderId, left = stays) => reads.submit(orderId, left).catch(error => fail(error, false)),
+    readiness,
+    stats: () => gather(writes.stats(), reads.stats(), dialer.stats(), readiness.stats()),
     async close(graceMs) {
-      prober.close();
-      await pool.close(graceMs);
+      readiness.close();
+      await Promise.all([writes.close(graceMs), reads.close(graceMs)]);
+      dialer.close();
     },
   };
 }
 
 type Row = { order_id: string; symbol: string; side: Side; qty: string; created_at: string };
+type Repair = (run: Run) => Promise<void>;
 
-async function insert(turn: Turn, order: NewOrder, again: boolean): Promise<Placed> {
-  const { orderId, symbol, side, qty, key } = order;
-  // `do nothing` would give no row back when the first of two is not yet visible to the second.
-  const [row] = await turn.run(sql => sql<(Row & { created: boolean })[]>`
-    insert into orders (order_id, symbol, side, qty, idempotency_key) values (${orderId}, ${symbol}, ${side}, ${qty}, ${key ?? orderId})
-    on conflict (idempotency_key) do update set idempotency_key = excluded.idempotency_key
-    returning ${columns(sql)}, (xmax = 0) as created`);
-  if (!row) {
-    // After a reset the library may report a statement as done that was never sent: with no row.
-    turn.discard('NO_ROW');
-    throw new LaneError('NO_ROW', true);
-  }
-  // The try before this one may have stored the order and died before it could say so.
-  return { order: toOrder(row), created: row.created || (again && row.order_id === orderId) };
+const setLockTimeout = (run: Run, ms: number) => run(sql => sql.unsafe(`set lock_timeout = ${Math.ceil(ms)}`));
+
+function placing(repair: Repair): Work<NewOrder, Order> {
+  const key = (order: NewOrder): string => order.key ?? order.orderId;
+  return {
+    key, repair, setLockTimeout,
+    async run(run, orders) {
+      const list = (value: (order: NewOrder) => string): string => arrayOf(orders.map(value));
+      // `do nothing` would give no row back when the first of two is not yet visible to the second.
+      const rows = await run(sql => sql<(Row & { key: string })[]>`
+        insert into orders (order_id, symbol, side, qty, idempotency_key)
+        select * from unnest(${list(order => order.orderId)}::uuid[], ${list(order => order.symbol)}::text[],
+          ${list(order => order.side)}::text[], ${list(order => order.qty)}::numeric[], ${list(key)}::text[])
+        on conflict (idempotency_key) do update set idempotency_key = excluded.idempotency_key
+        returning ${columns(sql)}, idempotency_key as key`);
+      const byKey = new Map(rows.map(row => [row.key, toOrder(row)]));
+      return orders.map(order => byKey.get(key(order)));
+    },
+  };
 }
 
-async function select(turn: Turn, orderId: string): Promise<Order | null> {
-  const [row] = await turn.run(sql => sql<Row[]>`select ${columns(sql)} from orders where order_id = ${orderId}`);
-  return row ? toOrder(row) : null;
+function finding(repair: Repair): Work<string, Order | null> {
+  return {
+    key: orderId => orderId, repair, setLockTimeout,
+    async run(run, orderIds) {
+      const rows = await run(sql => sql<Row[]>`
+        select ${columns(sql)} from orders where order_id = any(${arrayOf(orderIds)}::uuid[])`);
+      const byId = new Map(rows.map(row => [row.order_id, toOrder(row)]));
+      return orderIds.map(orderId => byId.get(orderId) ?? null);
+    },
+  };
 }
 
 function columns(sql: Sql) {
@@ -122,26 +121,50 @@ function toOrder(row: Row): Order {
   return { orderId: row.order_id, symbol: row.symbol, side: row.side, qty: row.qty, createdAt: row.created_at };
 }
 
-type Sight = { read_only: boolean; usable: boolean | null };
+/** A text array as PostgreSQL writes it; the library could do it only after asking the server for its types. */
+function arrayOf(values: string[]): string {
+  return `{${values.map(value => `"${/["\\]/.test(value) ? value.replace(/["\\]/g, '\\$&') : value}"`).join(',')}}`;
+}
 
-// A server that answers is of no use while it is read-only, or while the tables are missing and cannot be made.
-async function look(run: Run, schema: Schema): Promise<void> {
+type Sight = { read_only: boolean; durable: boolean; version: number | null; usable: boolean };
+
+// A server that answers is of no use while it is read-only, forgetful or ahead of us, or while the tables are missing
+// and cannot be made. Names of missing tables are refused with 42P01.
+async function look(run: Run, repair: Repair): Promise<void> {
   const see = () => run(sql => sql<Sight[]>`
     select current_setting('transaction_read_only') = 'on' as read_only,
-      to_regclass('schema_version') is not null and has_table_privilege(to_regclass('orders'), 'insert')
-      and has_table_privilege(to_regclass('orders'), 'update') and has_table_privilege(to_regclass('orders'), 'select') as usable`);
-  const [before] = await see();
-  if (before?.read_only) throw new LaneError('25006', false);
-  if (before?.usable) return;
-  schema.doubt();
-  await schema.ensure(run);
-  const [after] = await see();
-  if (!after?.usable) throw new LaneError('42501', false);
+      current_setting('synchronous_commit') <> 'off' as durable,
+      (select max(version) from schema_version) as version,
+      has_table_privilege('orders', 'insert') and has_table_privilege('orders', 'update')
+      and has_table_privilege('orders', 'select') as usable`);
+  const [seen] = await see().catch(async (error: unknown) => {
+    if (!(error instanceof ConnectionError) || error.code !== '42P01') throw error;
+    await repair(run);
+    return see();
+  });
+  if (!seen || seen.read_only) throw new ConnectionError('25006', false);
+  if (!seen.durable) throw new ConnectionError('NOT_DURABLE', false);
+  if ((seen.version ?? 0) > VERSION) throw new ConnectionError('SCHEMA_NEWER', false);
+  if (!seen.usable) throw new ConnectionError('42501', false);
+}
+
+function gather(
+  writes: BatchStats, reads: BatchStats, dialed: { opened: number; discarded: number },
+  readiness: { open: number; opened: number },
+): StoreStats {
+  const both = (name: 'busy' | 'waiting' | 'waitMsTotal' | 'shed' | 'batches' | 'batched' | 'retries'): number =>
+    writes[name] + reads[name];
+  return {
+    connections: { writes: writes.open, reads: reads.open, readiness: readiness.open },
+    busy: both('busy'), waiting: both('waiting'), waitMsTotal: Math.round(both('waitMsTotal')), shed: both('shed'),
+    opened: dialed.opened + readiness.opened, discarded: dialed.discarded,
+    batches: both('batches'), batched: both('batched'), retries: both('retries'),
+  };
 }
 
 function fail(error: unknown, writes: boolean): never {
-  if (!(error instanceof LaneError)) throw new StoreError('bug', 'unknown', 'NO_CODE', error);
+  if (!(error instanceof ConnectionError)) throw new StoreError('bug', 'unknown', 'NO_CODE', error);
   const { kind, reason } = parseCode(error.code);
-  if (kind === 'bug') throw new StoreError(kind, reason, error.code, error);
-  throw new StoreError(writes && error.maybeApplied ? 'unknown' : kind, reason, error.code);
+  // A try that may have stored it outweighs whatever the last one died of.
+  throw new StoreError(writes && error.maybeApplied ? 'unknown' : kind, reason, error.code, error.cause);
 }

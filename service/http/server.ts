@@ -109,7 +109,8 @@ class HttpLayer implements Layer {
       const body = hasBody ? await readBody(exchange, this.#limits.maxBodyBytes) : nothing;
       checkTrailers(req.rawTrailers);
       taken = true;
-      reply = await this.#handler({ id: exchange.id, method: head.method, path, query, headers: req.headers, body });
+      const left = (): boolean => req.socket.destroyed;
+      reply = await this.#handler({ id: exchange.id, method: head.method, path, query, headers: req.headers, body, left });
     } catch (trouble) {
       // Where a refused request ends is not certain, so what follows it is not read as another one.
       if (!taken) line.closing = true;

@@ -18,20 +18,27 @@ export type Sink = { write(text: string): boolean; readonly writableLength: numb
 
 const levels: LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
+/** Lines of one turn of the event loop leave in one write: a write to a pipe costs more than making the line. */
 export function openLog(sink: Sink, level: LogLevel, maxBufferedBytes: number): Log {
   const least = levels.indexOf(level);
+  let lines = '';
   let dropped = 0;
   let untold = 0;
+  function send(): void {
+    if (lines !== '') sink.write(lines);
+    lines = '';
+  }
   function write(at: LogLevel, event: string, fields: Fields = {}): void {
     if (levels.indexOf(at) < least) return;
-    if (sink.writableLength > maxBufferedBytes) {
+    if (sink.writableLength + lines.length > maxBufferedBytes) {
       dropped += 1;
       untold += 1;
       return;
     }
-    if (untold > 0) sink.write(line('warn', 'log_lines_dropped', { count: untold }));
+    if (lines === '') setImmediate(send);
+    if (untold > 0) lines += line('warn', 'log_lines_dropped', { count: untold });
     untold = 0;
-    sink.write(line(at, event, fields));
+    lines += line(at, event, fields);
   }
   return {
     debug: (event, fields) => write('debug', event, fields),
@@ -39,8 +46,11 @@ export function openLog(sink: Sink, level: LogLevel, maxBufferedBytes: number): 
     warn: (event, fields) => write('warn', event, fields),
     error: (event, fields) => write('error', event, fields),
     dropped: () => dropped,
-    lost: () => { dropped += 1; },
+    lost: () => {
+      dropped += 1;
+    },
     flush: async withinMs => {
+      send();
       const endMs = performance.now() + withinMs;
       while (sink.writableLength > 0 && performance.now() < endMs) await new Promise(resolve => setTimeout(resolve, 5));
     },

@@ -6,7 +6,7 @@ import type { Probe, StoreStats } from '../database/store.ts';
 
 /** What is read at the moment of the scrape. */
 export type Scene = {
-  layer: { inFlight: number; connections: number; dropped: number }; pool: StoreStats;
+  layer: { inFlight: number; connections: number; dropped: number }; store: StoreStats;
   probe: Probe | null; draining: boolean; logDropped: number;
 };
 export type Metrics = {
@@ -73,10 +73,10 @@ function renderRequests(all: Series[]): string[] {
   ];
 }
 
-function renderScene({ layer, pool, probe, draining, logDropped }: Scene): string[] {
+function renderScene({ layer, store, probe, draining, logDropped }: Scene): string[] {
   const gauge = (name: string, help: string, value: number): string[] => family(name, 'gauge', help, [['', value]]);
   const counter = (name: string, help: string, value: number): string[] => family(name, 'counter', help, [['', value]]);
-  const lanes: [string, number][] = [['{state="busy"}', pool.busy], ['{state="idle"}', pool.idle]];
+  const open: [string, number][] = Object.entries(store.connections).map(([use, count]) => [`{use="${use}"}`, count]);
   return [
     ...gauge('http_requests_in_flight', 'Requests taken and not yet answered', layer.inFlight),
     ...gauge('http_connections', 'Open connections of callers', layer.connections),
@@ -85,13 +85,16 @@ function renderScene({ layer, pool, probe, draining, logDropped }: Scene): strin
     ...gauge('service_draining', 'Whether the service is on its way out', draining ? 1 : 0),
     ...family('dependency_up', 'gauge', 'Whether a dependency answers', [['{dependency="database"}', probe?.up ? 1 : 0]]),
     ...gauge('database_probe_seconds', 'What the last probe of the database took', (probe?.latencyMs ?? 0) / 1000),
-    ...family('database_pool_connections', 'gauge', 'Connections to the database', lanes),
-    ...gauge('database_pool_connections_max', 'Most connections for orders at a time', pool.max),
-    ...gauge('database_pool_waiting', 'Orders that wait for a connection', pool.waiting),
-    ...counter('database_pool_wait_seconds_total', 'Time spent waiting for a connection', pool.waitMsTotal / 1000),
-    ...counter('database_pool_opened_total', 'Connections opened', pool.opened),
-    ...counter('database_pool_discarded_total', 'Connections thrown away in trouble', pool.discarded),
-    ...counter('requests_shed_total', 'Requests refused because of overload', pool.shed),
+    ...family('database_connections', 'gauge', 'Open connections to the database, by what they are for', open),
+    ...gauge('database_connections_busy', 'Connections with a statement in flight', store.busy),
+    ...gauge('database_waiting', 'Orders and look-ups that wait for a connection', store.waiting),
+    ...counter('database_wait_seconds_total', 'Time spent waiting for a connection', store.waitMsTotal / 1000),
+    ...counter('database_connections_opened_total', 'Connections opened', store.opened),
+    ...counter('database_connections_discarded_total', 'Connections thrown away in trouble', store.discarded),
+    ...counter('database_statements_total', 'Statements that carried orders or look-ups', store.batches),
+    ...counter('database_statement_rows_total', 'Orders and look-ups that they carried', store.batched),
+    ...counter('database_retries_total', 'Orders and look-ups that were tried again', store.retries),
+    ...counter('requests_shed_total', 'Requests refused because of overload', store.shed),
     ...counter('log_lines_dropped_total', 'Log lines lost to a stalled reader', logDropped),
   ];
 }

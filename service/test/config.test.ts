@@ -28,8 +28,9 @@ test('the required variables are enough, and everything else has its stated defa
   const { service, server, database, ready, drain } = parsed.config;
   assert.deepEqual([service.name, service.env, service.logLevel, service.gitSha, service.buildTime], ['orders', 'development', 'info', 'unknown', 'unknown']);
   assert.deepEqual([server.headersTimeoutMs, server.requestTimeoutMs, server.maxConnections, server.maxBodyBytes], [5000, 10_000, 5000, 16_384]);
-  assert.deepEqual([database.poolSize, database.queueSize, database.waitTimeoutMs, database.connectTimeoutMs], [8, 32, 1000, 1000]);
-  assert.deepEqual([database.queryTimeoutMs, database.statementTimeoutMs, database.lockTimeoutMs], [2500, 2000, 1000]);
+  assert.deepEqual([database.writeConnections, database.readConnections, database.queueSize], [2, 1, 4096]);
+  assert.deepEqual([database.waitTimeoutMs, database.connectTimeoutMs], [1000, 1000]);
+  assert.deepEqual([database.queryTimeoutMs, database.statementTimeoutMs, database.lockTimeoutMs], [2500, 1200, 1000]);
   assert.deepEqual([ready, drain], [{ timeoutMs: 800, maxAgeMs: 250 }, { graceMs: 2000, deadlineMs: 8000 }]);
 });
 
@@ -48,7 +49,7 @@ test('all complaints come at once', () => {
 
 test('a number is plain, whole and in its range', () => {
   for (const port of ['80a', '0', '65536', '-1', '+80', '080', '1e3', '0x50', '8.0', ' 80', '80 ', '٨٠', 'NaN', '99999999999']) blames({ PORT: port }, 'PORT');
-  for (const size of ['0', '101', 'many']) blames({ DATABASE_POOL_SIZE: size }, 'DATABASE_POOL_SIZE');
+  for (const size of ['0', '101', 'many']) blames({ DATABASE_WRITE_CONNECTIONS: size }, 'DATABASE_WRITE_CONNECTIONS');
 });
 
 test('every variable that is no number has a form too', () => {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { openLane } from '../database/lane.ts';
+import { Connection } from '../database/connection.ts';
 import type { StoreOptions } from '../database/store.ts';
 
 export type Owner = { after(close: () => Promise<void>): void };
@@ -40,30 +40,38 @@ export async function openDatabase(owner: Owner): Promise<Database> {
   return { port, password, cluster, psql: (text, database = 'orders') => cluster('psql', '-d', database, '-At', '-c', text) };
 }
 
-/** Store options with the service's defaults, for the given port. */
+/** Store options with the service's defaults, for the given port. Readiness is asked anew each time. */
 export function storeOptions(password: string, port: number, more: Partial<StoreOptions> = {}): StoreOptions {
   return {
     host: '127.0.0.1', port, database: 'orders', user: 'orders', password, applicationName: 'orders-test',
-    poolSize: 8, queueSize: 32, waitTimeoutMs: 1000, connectTimeoutMs: 1000, queryTimeoutMs: 2500,
-    statementTimeoutMs: 2000, lockTimeoutMs: 1000, onEvent: () => {}, ...more,
+    writeConnections: 2, readConnections: 1, queueSize: 4096, waitTimeoutMs: 1000, connectTimeoutMs: 1000,
+    queryTimeoutMs: 2500, statementTimeoutMs: 1200, lockTimeoutMs: 1000, ready: { timeoutMs: 800, maxAgeMs: 0 },
+    onEvent: () => {}, ...more,
   };
 }
 
 /** A session of the test's own, for as long as it likes. */
 export function openSession(owner: Owner, { password, port }: Database): (text: string) => Promise<unknown> {
-  const lane = openLane({ ...storeOptions(password, port), statementTimeoutMs: 60_000, applicationName: 'test' }, () => {});
-  owner.after(async () => lane.end());
-  return text => lane.run(sql => sql.unsafe(text), 60_000);
+  const patience = { statementTimeoutMs: 60_000, lockTimeoutMs: 60_000 };
+  const connection = new Connection({ ...storeOptions(password, port), ...patience, applicationName: 'test' }, () => {});
+  owner.after(async () => connection.end());
+  return text => connection.run(sql => sql.unsafe(text), 60_000);
 }
 
 /** Every insert waits until it is released, so that a test can act in its middle. */
 export async function holdInserts(owner: Owner, database: Database) {
   const session = openSession(owner, database);
   await session('select pg_advisory_lock(42)');
-  await database.psql('create function wait() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(42); return new; end $$; create trigger wait before insert on orders for each row execute function wait()');
-  owner.after(async () => { await database.psql('drop function wait cascade'); });
-  const held = () => database.psql("select count(*) from pg_stat_activity where application_name = 'orders-test' and wait_event = 'advisory'");
-  return { release: () => session('select pg_advisory_unlock(42)'), untilHeld: (count: string) => until(held, seen => seen === count, 10_000) };
+  await database.psql(`create function wait() returns trigger language plpgsql as
+    $$ begin perform pg_advisory_xact_lock(42); return new; end $$;
+    create trigger wait before insert on orders for each row execute function wait()`);
+  owner.after(async () => {
+    await database.psql('drop function wait cascade');
+  });
+  const held = () => database.psql(`select count(*) from pg_stat_activity
+    where application_name = 'orders-test' and wait_event = 'advisory'`);
+  const release = () => session('select pg_advisory_unlock(42)');
+  return { release, untilHeld: (count: string) => until(held, seen => seen === count, 10_000) };
 }
 
 /** A port on which nobody listens. */

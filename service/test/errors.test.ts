@@ -15,18 +15,26 @@ test('each code of network and database has its kind and reason', () => {
     ['55P03', 'unavailable', 'lock_timeout'], ['25006', 'unavailable', 'read_only'], ['42P01', 'unavailable', 'schema_failed'],
     ['42501', 'unavailable', 'schema_failed'], ['40P01', 'unavailable', 'unknown'], ['58030', 'unavailable', 'unknown'],
     ['08006', 'unavailable', 'connection_lost'], ['QUEUE_FULL', 'overloaded', 'overloaded'], ['QUEUE_TIMEOUT', 'overloaded', 'overloaded'],
-    ['CLOSING', 'unavailable', 'closing'],
+    ['CLOSING', 'unavailable', 'closing'], ['EAI_FAIL', 'unavailable', 'unreachable'], ['EWHATEVER', 'unavailable', 'unreachable'],
   ];
-  for (const [code, kind, reason] of want) assert.deepEqual(parseCode(code), { kind, reason }, code);
+  for (const [code, kind, reason] of want) {
+    const verdict = parseCode(code);
+    assert.deepEqual([verdict.kind, verdict.reason], [kind, reason], code);
+  }
 });
 
 test('a code that speaks of our own mistake, or that nobody knows, is a bug', () => {
-  for (const code of ['23505', '23514', '22P02', '42601', '0A000', 'XX000', 'UNDEFINED_VALUE', 'NO_CODE', '', 'EWHATEVER']) {
-    assert.deepEqual(parseCode(code), { kind: 'bug', reason: 'unknown' }, code);
+  for (const code of ['23505', '23514', '22P02', '42601', '0A000', 'XX000', 'UNDEFINED_VALUE', 'NO_CODE', '']) {
+    assert.deepEqual(parseCode(code), { kind: 'bug', reason: 'unknown', ofOneRow: true }, code);
   }
 });
 
 test('only being turned away counts as a refusal, not the loss of a connection', () => {
   for (const code of ['ECONNREFUSED', '28P01', '3D000', '53300', '57P03', 'CONNECT_TIMEOUT', 'PROTOCOL_ERROR']) assert.equal(isRefusal(code), true, code);
   for (const code of ['ECONNRESET', 'CONNECTION_CLOSED', '57014', '53100', 'CLOSING', 'NO_CODE']) assert.equal(isRefusal(code), false, code);
+});
+
+test('a refusal for one row is told apart from one that holds for all', () => {
+  for (const code of ['22P02', '23505', '23514', '21000', '40P01', '40001', '55P03', 'P0001']) assert.equal(parseCode(code).ofOneRow, true, code);
+  for (const code of ['25006', '42P01', '53100', '57014', '57P01', 'ECONNRESET']) assert.equal(parseCode(code).ofOneRow, false, code);
 });

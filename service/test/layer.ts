@@ -23,8 +23,5 @@ export async function openLayer(t: TestContext, handler: Handler, given: Partial
 }
 
 export function realRoutes(store: Store = openFakeStore()): Handler {
-  const probe = { up: true, latencyMs: 1, since: new Date().toISOString() };
-  return createRouter(openRoutes({
-    store, readiness: { check: async () => probe, last: () => probe }, version: {}, deadlineMs: 2000, draining: () => false, metrics: async () => '',
-  }));
+  return createRouter(openRoutes({ store, version: {}, draining: () => false, metrics: async () => '' }));
 }

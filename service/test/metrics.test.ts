@@ -47,8 +47,9 @@ test('they parse, hold every promised family, and a thousand odd requests add no
   for (const name of [
     'http_requests_total', 'http_request_duration_seconds', 'http_requests_in_flight', 'http_connections', 'http_connections_dropped_total',
     'service_ready', 'service_draining',
-    'service_transitions_total', 'dependency_up', 'database_probe_seconds', 'database_pool_connections', 'database_pool_connections_max', 'database_pool_waiting',
-    'database_pool_wait_seconds_total', 'database_pool_opened_total', 'database_pool_discarded_total', 'requests_shed_total', 'event_loop_lag_seconds',
+    'service_transitions_total', 'dependency_up', 'database_probe_seconds', 'database_connections', 'database_connections_busy', 'database_waiting',
+    'database_wait_seconds_total', 'database_connections_opened_total', 'database_connections_discarded_total', 'database_statements_total',
+    'database_statement_rows_total', 'database_retries_total', 'requests_shed_total', 'event_loop_lag_seconds',
     'log_lines_dropped_total', 'process_resident_memory_bytes', 'process_heap_used_bytes', 'process_cpu_seconds_total',
     'process_start_time_seconds', 'process_open_fds', 'build_info',
   ]) assert.ok(after.families.has(name), name);

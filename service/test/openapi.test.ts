@@ -47,9 +47,7 @@ test('every route is described, nothing else is, and the version is that of pack
   const unused = async (): Promise<never> => {
     throw new Error('not called');
   };
-  const routes = openRoutes({
-    store: openFakeStore(), readiness: { check: unused, last: () => null }, version: {}, deadlineMs: 1, draining: () => false, metrics: unused,
-  });
+  const routes = openRoutes({ store: openFakeStore(), version: {}, draining: () => false, metrics: unused });
   const described = Object.entries(document.paths).flatMap(([path, item]) => Object.keys(item).map(method => `${method.toUpperCase()} ${path}`));
   assert.deepEqual(described, routes.map(({ method, path }) => `${method} ${path}`));
   assert.equal(version, JSON.parse(await readFile(join(root, 'package.json'), 'utf8')).version);

@@ -1,70 +1,80 @@
-// Readiness over a store whose answers the test decides.
+// Readiness over a look whose answers the test decides: nothing is connected.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { watchReadiness } from '../database/readiness.ts';
-import type { Probe } from '../database/store.ts';
+import { ConnectionError } from '../database/connection.ts';
+import { openReadiness } from '../database/readiness.ts';
+import type { Readiness } from '../database/readiness.ts';
+import { storeOptions } from './database.ts';
 
-const up: Probe = { up: true, latencyMs: 1, since: '2026-01-01T00:00:00.000Z' };
-const down: Probe = { up: false, reason: 'connection_refused', latencyMs: 1, since: '2026-01-01T00:00:00.000Z' };
-
-function openStore(answer: () => Promise<Probe>) {
-  let doubt = () => {};
-  const seen = { probes: 0 };
-  const store = {
-    probe: () => { seen.probes += 1; return answer(); },
-    onDoubt: (listener: () => void) => { doubt = listener; },
-  };
-  return { store, seen, doubt: () => doubt() };
+function open(maxAgeMs: number, look: (probes: number) => Promise<void>, timeoutMs = 800) {
+  const seen = { probes: 0, changes: [] as (string | null)[] };
+  const readiness: Readiness = openReadiness(storeOptions('none', 1), { timeoutMs, maxAgeMs }, {
+    look: () => {
+      seen.probes += 1;
+      return look(seen.probes);
+    },
+    onUp: () => {},
+    onChange: reason => void seen.changes.push(reason),
+  });
+  return { readiness, seen };
 }
 
+const well = async (): Promise<void> => {};
+const refused = async (): Promise<void> => {
+  throw new ConnectionError('ECONNREFUSED', false);
+};
+
 test('five hundred askers at once cost one probe', async () => {
-  const { store, seen } = openStore(async () => up);
-  const readiness = watchReadiness(store, { timeoutMs: 800, maxAgeMs: 250 });
+  const { readiness, seen } = open(250, well);
   assert.equal(readiness.last(), null);
   const answers = await Promise.all(Array.from({ length: 500 }, () => readiness.check()));
-  assert.ok(answers.every(answer => answer === up));
+  assert.ok(answers.every(answer => answer.up && answer === readiness.last()));
   assert.equal(seen.probes, 1);
-  assert.equal(readiness.last(), up);
 });
 
 test('an answer is used again until it is too old', async () => {
-  const { store, seen } = openStore(async () => up);
-  const readiness = watchReadiness(store, { timeoutMs: 800, maxAgeMs: 10_000 });
+  const { readiness, seen } = open(10_000, well);
   await readiness.check();
   await readiness.check();
   assert.equal(seen.probes, 1);
-  const ageless = watchReadiness(store, { timeoutMs: 800, maxAgeMs: 0 });
-  await ageless.check();
-  await ageless.check();
-  assert.equal(seen.probes, 3);
+  const ageless = open(0, well);
+  await ageless.readiness.check();
+  await ageless.readiness.check();
+  assert.equal(ageless.seen.probes, 2);
 });
 
 test('an "up" is forgotten when a connection dies, a "down" is kept for its time', async () => {
-  const { store, seen, doubt } = openStore(async () => (seen.probes < 2 ? up : down));
-  const readiness = watchReadiness(store, { timeoutMs: 800, maxAgeMs: 10_000 });
-  await readiness.check();
-  doubt();
-  assert.equal(await readiness.check(), down);
-  doubt();
-  assert.equal(await readiness.check(), down);
+  const { readiness, seen } = open(10_000, probes => (probes < 2 ? well() : refused()));
+  assert.equal((await readiness.check()).up, true);
+  readiness.suspect();
+  assert.equal((await readiness.check()).reason, 'connection_refused');
+  readiness.suspect();
+  assert.equal((await readiness.check()).up, false);
   assert.equal(seen.probes, 2);
 });
 
 test('a doubt that comes while a probe runs makes its "up" good for those who asked before, and nobody else', async () => {
-  const { store, seen, doubt } = openStore(async () => up);
-  const readiness = watchReadiness(store, { timeoutMs: 800, maxAgeMs: 10_000 });
+  const { readiness, seen } = open(10_000, well);
   const first = readiness.check();
-  doubt();
+  readiness.suspect();
   await first;
   await readiness.check();
   assert.equal(seen.probes, 2);
 });
 
-test('a store that never answers is a timeout, in time', async () => {
-  const { store } = openStore(() => new Promise(() => {}));
-  const readiness = watchReadiness(store, { timeoutMs: 60, maxAgeMs: 250 });
+test('a look that never ends is a timeout, in time', async () => {
+  const { readiness } = open(250, () => new Promise(() => {}), 60);
   const startedMs = performance.now();
   const answer = await readiness.check();
   assert.deepEqual([answer.up, answer.reason], [false, 'timeout']);
   assert.ok(performance.now() - startedMs < 500);
+});
+
+test('a change is told once, with its cause, and since says when the state began', async () => {
+  const { readiness, seen } = open(0, probes => (probes === 2 || probes === 3 ? refused() : well()));
+  const since = [];
+  for (let probe = 0; probe < 5; probe += 1) since.push((await readiness.check()).since);
+  assert.deepEqual(seen.changes, [null, 'connection_refused', null]);
+  assert.equal(since[1], since[2]);
+  assert.equal(since[3], since[4]);
 });

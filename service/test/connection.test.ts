@@ -4,8 +4,7 @@ import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { LaneError, openLane } from '../database/lane.ts';
-import type { Lane } from '../database/lane.ts';
+import { Connection, ConnectionError } from '../database/connection.ts';
 import { freePort, storeOptions, until } from './database.ts';
 
 /** A peer that answers each connection in its own way, and counts them. */
@@ -30,15 +29,15 @@ async function openPeer(t: TestContext, answer: (socket: Socket) => void, allowH
   return { port: address.port, seen };
 }
 
-function openTold(port: number): { lane: Lane; deaths: string[] } {
+function openTold(port: number): { connection: Connection; deaths: string[] } {
   const deaths: string[] = [];
-  const lane = openLane(storeOptions('secret', port, { connectTimeoutMs: 200 }), (_, code) => deaths.push(code));
-  return { lane, deaths };
+  const connection = new Connection(storeOptions('secret', port, { connectTimeoutMs: 200 }), (_, code) => deaths.push(code));
+  return { connection, deaths };
 }
 
-async function die(lane: Lane, budgetMs = 1000): Promise<LaneError> {
-  const error: unknown = await lane.run(sql => sql`select 1`, budgetMs).then(() => null, (thrown: unknown) => thrown);
-  assert.ok(error instanceof LaneError);
+async function die(connection: Connection, budgetMs = 1000): Promise<ConnectionError> {
+  const error: unknown = await connection.run(sql => sql`select 1`, budgetMs).then(() => null, (thrown: unknown) => thrown);
+  assert.ok(error instanceof ConnectionError);
   return error;
 }
 
@@ -64,20 +63,20 @@ const peers: { name: string; code: string; answer: (socket: Socket) => void }[] 
 for (const { name, code, answer } of peers) {
   test(`a peer that ${name} costs one connection, one error ${code}, and leaves no socket`, async t => {
     const { port, seen } = await openPeer(t, answer);
-    const { lane, deaths } = openTold(port);
+    const { connection, deaths } = openTold(port);
     const printed = t.mock.method(console, 'error', () => {});
-    const error = await die(lane);
-    assert.deepEqual([error.code, error.maybeApplied, deaths, lane.alive(), lane.proven()], [code, false, [code], false, false]);
-    // What the library does next it does on timers: each later statement must meet the same dead lane.
-    for (let again = 0; again < 20; again += 1) assert.equal((await die(lane)).code, code);
+    const error = await die(connection);
+    assert.deepEqual([error.code, error.maybeApplied, deaths, connection.alive, connection.proven], [code, false, [code], false, false]);
+    // What the library does next it does on timers: each later statement must meet the same dead connection.
+    for (let again = 0; again < 20; again += 1) assert.equal((await die(connection)).code, code);
     await until(seen.open, open => open === 0, 2000);
     assert.deepEqual([seen.accepted, printed.mock.callCount()], [1, 0]);
   });
 }
 
 test('nobody listening is ECONNREFUSED', async () => {
-  const { lane } = openTold(await freePort());
-  assert.equal((await die(lane)).code, 'ECONNREFUSED');
+  const { connection } = openTold(await freePort());
+  assert.equal((await die(connection)).code, 'ECONNREFUSED');
 });
 
 test('a password is never given to a peer that asks for it in the clear', async t => {
@@ -86,7 +85,7 @@ test('a password is never given to a peer that asks for it in the clear', async 
     socket.on('data', bytes => { heard += bytes.toString('latin1'); });
     socket.write(message('R', 3));
   });
-  await die(openTold(port).lane);
+  await die(openTold(port).connection);
   await until(seen.open, open => open === 0, 2000);
   assert.equal(heard.includes('secret'), false);
 });
@@ -95,9 +94,9 @@ test('a session that freezes in the middle of a statement is given up at the dea
   const { port, seen } = await openPeer(t, socket => {
     socket.once('data', () => socket.write(Buffer.concat([message('R', 0), Buffer.from([0x5a, 0, 0, 0, 5, 0x49])])));
   }, true);
-  const { lane, deaths } = openTold(port);
+  const { connection, deaths } = openTold(port);
   const startedMs = performance.now();
-  const error = await die(lane, 150);
+  const error = await die(connection, 150);
   assert.deepEqual([error.code, error.maybeApplied, deaths], ['DEADLINE', true, ['DEADLINE']]);
   assert.ok(performance.now() - startedMs < 600);
   // A socket that was only half closed would stay for as long as the peer keeps silent; the one left is the peer's own.
@@ -105,10 +104,10 @@ test('a session that freezes in the middle of a statement is given up at the dea
   assert.equal(seen.accepted, 1);
 });
 
-test('a lane that was never used has no socket, and one that is ended tells nobody of its death', async t => {
+test('a connection that was never used has no socket, and one that is ended tells nobody of its death', async t => {
   const { port, seen } = await openPeer(t, () => {});
-  const { lane, deaths } = openTold(port);
-  lane.end();
-  assert.equal((await die(lane)).code, 'CONNECTION_ENDED');
+  const { connection, deaths } = openTold(port);
+  connection.end();
+  assert.equal((await die(connection)).code, 'CONNECTION_ENDED');
   assert.deepEqual([deaths, seen.accepted], [[], 0]);
 });
