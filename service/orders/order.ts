@@ -1,4 +1,4 @@
-// What an order may look like: text in, an order or the first complaint with its field out. Nothing is rounded or folded.
+// What an order may look like: text in, an order or the first complaint with its field out. Nothing is rounded.
 import { Problem } from '../http/problem.ts';
 
 export type Draft = { symbol: string; side: 'buy' | 'sell'; qty: string };
