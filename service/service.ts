@@ -5,7 +5,7 @@ import { drain } from './drain.ts';
 import type { Fields, Log } from './telemetry/log.ts';
 import type { Answered } from './http/reply.ts';
 import { openMetrics } from './telemetry/metrics.ts';
-import type { Metrics } from './telemetry/metrics.ts';
+import type { Metrics, StoreStats } from './telemetry/metrics.ts';
 import { watchReadiness } from './database/readiness.ts';
 import { createRouter } from './http/router.ts';
 import { openRoutes } from './orders/endpoints.ts';
@@ -31,7 +31,7 @@ export async function openService({ config, store, log }: Parts): Promise<Servic
     store, readiness: checked, version: build, draining: () => state.draining,
     deadlineMs: config.database.waitTimeoutMs + config.database.queryTimeoutMs + 1000,
     metrics: async () => metrics.render({
-      layer: layer.stats(), pool: store.stats(), probe: await checked.check(), draining: state.draining, logDropped: log.dropped(),
+      layer: layer.stats(), store: statsOf(store), probe: await checked.check(), draining: state.draining, logDropped: log.dropped(),
     }),
   });
   const layer = createHttpLayer(createRouter(routes), limitsOf(config), answered => {
@@ -83,6 +83,13 @@ function watchTransitions(metrics: Pick<Metrics, 'transition'>): (probe: Probe) 
     before = probe.up;
     return probe;
   };
+}
+
+// Until the store tells these itself.
+function statsOf(store: Store): StoreStats {
+  const { open, busy, waiting, waitMsTotal, shed, opened, discarded } = store.stats();
+  const connections = { writes: open, reads: 0, readiness: 0 };
+  return { connections, busy, waiting, waitMsTotal, shed, opened, discarded, batches: 0, batched: 0, retries: 0 };
 }
 
 const quiet = new Set(['/health', '/ready', '/metrics']);
