@@ -1,5 +1,5 @@
-// The process: the only reader of the environment and of signals. Exit 78 for a refused configuration, 0 after a drain, 1 else.
-import { readFileSync } from 'node:fs';
+// The process: sole reader of environment and signals. Exit 78 for a refused configuration, 0 after a drain, else 1.
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { parseConfig } from './config.ts';
 import type { Config } from './config.ts';
 import { openLog } from './telemetry/log.ts';
@@ -8,8 +8,9 @@ import { openService, stackOf } from './service.ts';
 import { openStore } from './database/store.ts';
 
 const maxBufferedLogBytes = 1_048_576;
+const maxSecretBytes = 4096;
 
-const parsed = parseConfig(process.env, path => readFileSync(path, 'utf8'));
+const parsed = parseConfig(process.env, readSecret);
 if ('complaints' in parsed) {
   process.stderr.write(`${parsed.complaints.join('\n')}\n`);
   process.exitCode = 78;
@@ -24,8 +25,10 @@ if ('complaints' in parsed) {
 async function run(config: Config, log: Log): Promise<void> {
   // The one variable that the database client reads whatever options it is given.
   delete process.env['PGTARGETSESSIONATTRS'];
-  const onEvent = (event: string, fields: Fields): void => (event === 'database_down' ? log.warn(event, fields) : log.info(event, fields));
-  const store = openStore({ ...config.database, applicationName: config.service.name, onEvent });
+  const onEvent = (event: string, fields: Fields): void =>
+    log[event === 'database_down' ? 'warn' : 'info'](event, fields);
+  const poolSize = config.database.writeConnections + config.database.readConnections;
+  const store = openStore({ ...config.database, poolSize, applicationName: config.service.name, onEvent });
   const opening = openService({ config, store, log });
   let signals = 0;
   const onSignal = async (signal: string): Promise<void> => {
@@ -48,4 +51,17 @@ async function leave(log: Log, code: number, event: string, fields: Record<strin
   else log.error(event, fields);
   await log.flush(200);
   process.exit(code);
+}
+
+// A FIFO would wait for a writer and a device has no end: neither is a file that holds a secret.
+function readSecret(path: string): string | null {
+  try {
+    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const buffer = Buffer.alloc(maxSecretBytes + 1);
+    const size = fstatSync(file).isFile() ? readSync(file, buffer) : buffer.length;
+    closeSync(file);
+    return size > maxSecretBytes ? null : buffer.toString('utf8', 0, size);
+  } catch {
+    return null;
+  }
 }

@@ -106,7 +106,8 @@ test('what the store tells is told in its own words', t => {
   for (const [name, value] of [
     ['database_connections_busy', 3], ['database_waiting', 40], ['database_wait_seconds_total', 1.5],
     ['database_connections_opened_total', 6], ['database_connections_discarded_total', 7],
-    ['database_statements_total', 8], ['database_statement_rows_total', 900], ['database_retries_total', 10], ['requests_shed_total', 5],
+    ['database_statements_total', 8], ['database_statement_rows_total', 900],
+    ['database_retries_total', 10], ['requests_shed_total', 5],
   ] as const) assert.deepEqual(of(name), [value], name);
 });
 
