@@ -16,7 +16,7 @@ if ('complaints' in parsed) {
   process.exitCode = 78;
 } else {
   const log = openLog(process.stdout, parsed.config.service.logLevel, maxBufferedLogBytes);
-  // Who reads the log may go away; the service stays, and the line was all that was lost.
+  // Who reads the log may go away; the service stays, and the lines were all that was lost.
   process.stdout.on('error', () => log.lost());
   process.once('uncaughtException', error => void leave(log, 1, 'crashed', { error: stackOf(error) }));
   await run(parsed.config, log);
@@ -37,8 +37,7 @@ async function run(config: Config, log: Log): Promise<void> {
     const code = await (await opening).drain();
     return leave(log, code, 'exit', { signal, code });
   };
-  process.on('SIGTERM', signal => void onSignal(signal));
-  process.on('SIGINT', signal => void onSignal(signal));
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => void onSignal(signal));
   try {
     await opening;
   } catch (error) {
