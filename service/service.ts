@@ -95,8 +95,9 @@ function statsOf(store: Store): StoreStats {
 const quiet = new Set(['/health', '/ready', '/metrics']);
 
 function tell(log: Log, { requestId, method, route, status, ms, note }: Answered): void {
-  const { code, reason } = note;
-  const fields: Fields = { request_id: requestId, method, route, status, ms: Math.round(ms * 10) / 10, code, reason };
+  const { code, reason, orderId } = note;
+  const roundedMs = Math.round(ms * 10) / 10;
+  const fields: Fields = { request_id: requestId, method, route, status, ms: roundedMs, order_id: orderId, code, reason };
   if (note.error !== undefined) log.error('request_failed', { ...fields, error: stackOf(note.error) });
   else if (quiet.has(route)) log.debug('request', fields);
   else if (status >= 500) log.warn('request', fields);

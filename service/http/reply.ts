@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 export type Request = { id: string; method: string; path: string; query: string; headers: IncomingHttpHeaders; body: Buffer };
-export type Note = { code?: string; reason?: string; error?: unknown };
+export type Note = { code?: string; reason?: string; orderId?: string; error?: unknown };
 /** body: an object is sent as JSON. route: the template that matched. note: for the log, never sent. */
 export type Reply = { status: number; headers?: Record<string, string>; body?: object | string; route?: string; note?: Note };
 export type Handler = (request: Request) => Reply | Promise<Reply>;
