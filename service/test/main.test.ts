@@ -1,4 +1,4 @@
-// The process: starting without a database, crashing with one line, leaving on signals, logging to a reader that stalls.
+// The process: starting without a database, crashing with one line, leaving on signals, a log that nobody reads.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -25,7 +25,10 @@ test('without any database it listens, is alive, unready with the reason, and st
 });
 
 test('no PG* variable that happens to be there decides anything', async t => {
-  const { port } = await startService(t, { PGHOST: '127.0.0.9', PGPORT: '2', PGSSLMODE: 'require', PGMAX: '0', PGTARGETSESSIONATTRS: 'none-such', PGOPTIONS: '-c bogus=1' });
+  const { port } = await startService(t, {
+    PGHOST: '127.0.0.9', PGPORT: '2', PGSSLMODE: 'require', PGMAX: '0', PGTARGETSESSIONATTRS: 'none-such',
+    PGOPTIONS: '-c bogus=1',
+  });
   const ready = (await talk({ port, bytes: get('/ready', close) })).answers[0];
   assert.equal(JSON.parse(ready?.body ?? '').checks.database.reason, 'connection_refused');
   const placed = (await talk({ port, bytes: post([close, 'Content-Length: 0'], '', order) })).answers[0];
@@ -45,7 +48,9 @@ test('a database that accepts and says nothing delays neither /health nor, past 
   assert.ok(ready.ms < 1000, `ready after ${ready.ms} ms`);
   const health = await talk({ port, bytes: get('/health', close) });
   assert.ok(health.answers[0]?.status === 200 && health.ms < 250, `health after ${health.ms} ms`);
-  for (const { answers, ms } of await Promise.all(orders)) assert.ok(answers[0]?.status === 503 && ms < 4500, `order ${answers[0]?.status} after ${ms} ms`);
+  for (const { answers, ms } of await Promise.all(orders)) {
+    assert.ok(answers[0]?.status === 503 && ms < 4500, `order ${answers[0]?.status} after ${ms} ms`);
+  }
 });
 
 test('an unexpected error is logged once with its stack and ends the process with 1', async t => {
@@ -56,6 +61,15 @@ test('an unexpected error is logged once with its stack and ends the process wit
   const crashes = service.lines().filter(({ event }) => event === 'crashed');
   assert.equal(crashes.length, 1);
   assert.match(String(crashes[0]?.['error']), /nobody expected this[\s\S]*\n\s+at /);
+});
+
+test('what was logged in the turn of the crash is there too, before it', async t => {
+  const thrower = 'data:text/javascript,const leap = () => { throw new Error("now") };'
+    + 'process.once("SIGUSR2", () => { setImmediate(leap); process.emit("SIGTERM") })';
+  const service = await startService(t, { DRAIN_GRACE_MS: '7000' }, ['--import', thrower]);
+  service.child.kill('SIGUSR2');
+  await service.exited;
+  assert.deepEqual(service.lines().map(({ event }) => event).slice(-2), ['draining', 'crashed']);
 });
 
 test('a rejection that nobody took ends the process the same way', async t => {
@@ -73,7 +87,7 @@ test('a port that is taken is told in one line, exit 1', async t => {
   assert.deepEqual(second.lines().map(({ event }) => event), ['cannot_listen']);
 });
 
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   test(`${signal} with no database and nothing to do: exit 0 after the grace`, async t => {
     const service = await startService(t, { DRAIN_GRACE_MS: '200' });
     service.child.kill(signal);
@@ -96,8 +110,8 @@ test('a second SIGTERM leaves at once', async t => {
 test('a request that does not end in time is cut off at the deadline, exit 1', async t => {
   const service = await startService(t, { DRAIN_GRACE_MS: '100', DRAIN_DEADLINE_MS: '700' });
   const stuck = talk({ port: service.port, bytes: post(['Content-Length: 100'], 'half') });
-  const metrics = async (): Promise<string> => (await talk({ port: service.port, bytes: get('/metrics', close) })).answers[0]?.body ?? '';
-  await until(metrics, body => /^http_requests_in_flight 2$/m.test(body), 5000);
+  const scrape = (): ReturnType<typeof talk> => talk({ port: service.port, bytes: get('/metrics', close) });
+  await until(scrape, ({ answers }) => /^http_requests_in_flight 2$/m.test(answers[0]?.body ?? ''), 5000);
   service.child.kill('SIGTERM');
   assert.equal((await service.exited).code, 1);
   assert.equal(service.lines().find(({ event }) => event === 'drain_deadline')?.['in_flight'], 1);
@@ -108,16 +122,25 @@ test('a request that does not end in time is cut off at the deadline, exit 1', a
 test('while nobody reads the log, all is answered, memory stays bounded, and the loss is counted', async t => {
   const port = await freePort();
   const env = { ...required, PORT: String(port), LOG_LEVEL: 'debug' };
-  const child = spawn(process.execPath, [main], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  // A small heap: with a large one, Node 24 lets garbage lie for longer than this test lasts.
+  const child = spawn(process.execPath, ['--max-old-space-size=64', '--max-semi-space-size=2', main], {
+    env, stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const ended = new Promise<number | null>(resolve => child.once('exit', resolve));
   t.after(() => void child.kill('SIGKILL'));
   child.stdout.pause();
-  await until(async () => (await talk({ port, bytes: get('/health', close) })).answers.length, length => length === 1, 10_000);
+  await until(() => talk({ port, bytes: get('/health', close) }), ({ answers }) => answers.length === 1, 10_000);
   const flood = get('/health').repeat(500);
-  const rss = async (): Promise<number> => Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024;
-  for (let round = 0; round < 12; round += 1) assert.equal((await talk({ port, bytes: flood, until: 500 })).answers.length, 500);
+  const rss = async (): Promise<number> =>
+    Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024;
+  const twelve = async (): Promise<void> => {
+    for (let round = 0; round < 12; round += 1) {
+      assert.equal((await talk({ port, bytes: flood, until: 500 })).answers.length, 500);
+    }
+  };
+  await twelve();
   const midMb = process.platform === 'linux' ? await rss() : 0;
-  for (let round = 0; round < 12; round += 1) assert.equal((await talk({ port, bytes: flood, until: 500 })).answers.length, 500);
+  await twelve();
   if (process.platform === 'linux') assert.ok(await rss() < midMb + 30, `${midMb} MB, then ${await rss()} MB`);
   const metrics = (await talk({ port, bytes: get('/metrics', close) })).answers[0]?.body ?? '';
   assert.ok(Number(/^log_lines_dropped_total (\d+)$/m.exec(metrics)?.[1]) > 1000);
