@@ -79,16 +79,27 @@ test('nobody listening is ECONNREFUSED', async () => {
   assert.equal((await die(connection)).code, 'ECONNREFUSED');
 });
 
-test('a password is never given to a peer that asks for it in the clear', async t => {
-  let heard = '';
-  const { port, seen } = await openPeer(t, socket => {
-    socket.on('data', bytes => { heard += bytes.toString('latin1'); });
-    socket.write(message('R', 3));
+for (const [how, parts] of [
+  ['at once', [message('R', 3)]], ['in two packets', [message('R', 3).subarray(0, 7), message('R', 3).subarray(7)]],
+  ['after a notice', [message('N', 'SNOTICE', ''), message('R', 3)]],
+] as [string, Buffer[]][]) {
+  test(`a password is never given to a peer that asks for it in the clear, ${how}`, async t => {
+    let heard = '';
+    const { port, seen } = await openPeer(t, socket => {
+      const [first = Buffer.alloc(0), second] = parts;
+      socket.write(first);
+      socket.on('data', bytes => {
+        heard += bytes.toString('latin1');
+        // the client has spoken, so the first packet has long been on its way
+        if (second) socket.write(second);
+      });
+    });
+    await die(openTold(port).connection);
+    await until(seen.open, open => open === 0, 2000);
+    assert.match(heard, /user\0orders/);
+    assert.equal(heard.includes('secret'), false);
   });
-  await die(openTold(port).connection);
-  await until(seen.open, open => open === 0, 2000);
-  assert.equal(heard.includes('secret'), false);
-});
+}
 
 test('a session that freezes in the middle of a statement is given up at the deadline, and the statement may have been done', async t => {
   const { port, seen } = await openPeer(t, socket => {
