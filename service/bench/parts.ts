@@ -45,10 +45,11 @@ export const parts = {
     const { testbed, plan, footprints } = course;
     const [ours, bare] = [await startServing(testbed, 'ours'), await startServing(testbed, 'bare')];
     for (const row of rows) {
-      await warmUp(testbed, [ours, bare], row, await fill(testbed, usualOrders));
+      let dataset = await fill(testbed, usualOrders);
+      await warmUp(testbed, [ours, bare], row, dataset);
       for (const connections of plan.connections) {
         // Every cell begins with the same table, whatever those before it have written.
-        const dataset = await fill(testbed, usualOrders);
+        if (requestsOf(row, dataset.sample).includes(write)) dataset = await fill(testbed, usualOrders);
         await race(course, { part: 'rows', ours: [ours], bare, row, connections, dataset });
       }
     }

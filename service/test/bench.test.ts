@@ -165,7 +165,7 @@ const moments = [
   { signal: 'SIGTERM', code: 143, moment: 'under load', sign: /requests-\d+/ },
 ] as const;
 for (const { signal, code, moment, sign } of moments) {
-  test(`${signal} ${moment} ends everything that the bench has started`, { skip }, async t => {
+  test(`${signal} ${moment} ends everything that the bench has started`, { skip, timeout: 60_000 }, async t => {
     const folder = await mkdtemp(join(tmpdir(), "orders bench's "));
     const env = { TMPDIR: folder, ORDERS_STATE: folder, BENCH: 'quick', BENCH_ONLY: 'processes' };
     const { child, ended, err } = startBench(t, env);
@@ -175,6 +175,7 @@ for (const { signal, code, moment, sign } of moments) {
     const started = childrenOf(child.pid);
     assert.ok(started.length > 0);
     child.kill(signal);
+    await until(() => child.exitCode, seen => seen !== null, 20_000);
     assert.equal(await ended, code, err());
     assert.equal(await files(), '');
     assert.deepEqual(started.filter(isRunning), []);
