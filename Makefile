@@ -49,6 +49,9 @@ acceptance: build ## the specification's acceptance list, from a clean state to 
 test: build ## every test that needs neither container engine nor hypervisor
 	@node --test --test-reporter=spec --test-concurrency=2 $(TESTS)
 
+bench: build ## the service beside a bare program and the database alone, ratios first [BENCH=quick] [BENCH_ONLY=rows,growth] [BENCH_IDS=ordered]
+	@node service/dist/bench/bench.js
+
 containers: build ## every test of the container platform; needs an engine
 	@node --test --test-reporter=spec --test-concurrency=1 $(patsubst infra/test/%.ts,infra/test/dist/%.js,$(wildcard infra/test/docker*.test.ts))
 
@@ -64,4 +67,4 @@ clean: ## remove what the build made, not the system's state
 node_modules/.package-lock.json: package-lock.json
 	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 && touch $@
 
-.PHONY: help up verify drill drills recover status logs halt destroy images lab acceptance test containers build clean
+.PHONY: help up verify drill drills recover status logs halt destroy images lab acceptance test bench containers build clean
