@@ -1,5 +1,4 @@
 // The routes of the service and what each one answers.
-import { randomUUID } from 'node:crypto';
 import { StoreError } from '../database/store.ts';
 import type { Order, Probe, Store } from '../database/store.ts';
 import { Problem } from '../http/problem.ts';
@@ -7,7 +6,7 @@ import type { Reply, Request } from '../http/reply.ts';
 import type { Params, Route } from '../http/router.ts';
 import { openapi } from '../telemetry/openapi.ts';
 import { createKeyring, parseKey } from './idempotency.ts';
-import { parseOrder } from './order.ts';
+import { newOrderId, parseOrder } from './order.ts';
 
 export type Parts = {
   store: Pick<Store, 'place' | 'find'> & { readiness: Pick<Store['readiness'], 'check' | 'last'> };
@@ -57,7 +56,7 @@ function openPlace({ store }: Parts): (request: Request) => Promise<Reply> {
     const key = parseKey(request.headers['idempotency-key']);
     const draft = parseOrder(request.query, request.body);
     return guarded(key, async () => {
-      const orderId = randomUUID();
+      const orderId = newOrderId(Date.now());
       // Prefixed: an order without a key is stored under its own id, which a caller knows and could send as a key.
       const order = { orderId, ...draft, key: key === null ? null : `key:${key}` };
       // With a key the stored order may be an earlier attempt's, under its id: the key resolves an unknown outcome.

@@ -1,7 +1,7 @@
 // What may be ordered: every refusal names its field, nothing is rounded, folded or guessed.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseOrder } from '../orders/order.ts';
+import { newOrderId, parseOrder } from '../orders/order.ts';
 import { Problem } from '../http/problem.ts';
 import { post } from './http-cases.ts';
 import { openLayer, realRoutes } from './layer.ts';
@@ -143,4 +143,14 @@ test('a body that is no JSON object, or comes beside a query, is told apart from
   assert.equal(refused('', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])), 'invalid_json');
   assert.equal(refused('', '['.repeat(16_000)), 'invalid_json');
   assert.equal(refused(ask({}), json('1')), 'bad_request');
+});
+
+test('the id of an order is a UUIDv7 of its time, later ones sort behind, and no two are equal', () => {
+  const ids = Array.from({ length: 1000 }, (_, at) => newOrderId(1_700_000_000_000 + at));
+  assert.deepEqual([...new Set(ids)].sort(), ids);
+  for (const [at, id] of ids.entries()) {
+    assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    assert.equal(parseInt(id.replaceAll('-', '').slice(0, 12), 16), 1_700_000_000_000 + at);
+  }
+  assert.notEqual(newOrderId(1), newOrderId(1));
 });
