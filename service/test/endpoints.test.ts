@@ -30,6 +30,14 @@ test('an order comes back from its Location with equal values', async t => {
   assert.match(String(created_at), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   const read = await call('GET', `/orders/${order_id}`);
   assert.deepEqual([read.status, read.body], [200, placed.body]);
+  assert.deepEqual((await call('GET', `/orders/${String(order_id).toUpperCase()}`)).body, placed.body, 'RFC 9562: either case');
+});
+
+test('the log of a placed order and of a look-up names the order', async t => {
+  const { port, told } = await openLayer(t, realRoutes());
+  const placed: { order_id: string } = JSON.parse(await (await fetch(`http://127.0.0.1:${port}${order}`, { method: 'POST' })).text());
+  await (await fetch(`http://127.0.0.1:${port}/orders/${placed.order_id}`)).text();
+  assert.deepEqual(told.map(({ note }) => note.orderId), [placed.order_id, placed.order_id]);
 });
 
 test('an unknown order is 404 whether or not its id looks like one', async t => {
