@@ -121,7 +121,7 @@ for (const how of ['rst', 'fin'] as const) {
     const startedMs = performance.now();
     // On a machine that is busy with other things the storm goes on until it has hit something.
     const goesOn = () => performance.now() - startedMs < (said.created.size < 100 ? 20_000 : stormMs / 2);
-    await Promise.all(Array.from({ length: 8 }, async () => {
+    await Promise.all(Array.from({ length: 32 }, async () => {
       while (goesOn()) {
         const order = newOrder({ key: `storm-${how}-${randomUUID()}` });
         const askedMs = performance.now();
@@ -134,6 +134,10 @@ for (const how of ['rst', 'fin'] as const) {
     }));
     clearInterval(cutter);
     const stored = new Set((await database.psql(`select order_id from orders where idempotency_key like 'storm-${how}-%'`)).split('\n'));
+    const { retries, discarded, batched, batches } = store.stats();
+    const each = `${(batched / batches).toFixed(1)} orders a statement, ${retries} of them under ${discarded} connections that died`;
+    t.diagnostic(each);
+    assert.ok(retries > discarded, `more than one order in flight when the cut came: ${each}`);
     t.diagnostic(`created ${said.created.size}, refused ${said.not.size}, unknown ${said.unknown}, connections ${proxy.accepted()}`);
     assert.ok(said.created.size >= 100 && proxy.accepted() > 50);
     assert.deepEqual([...said.created].filter(id => !stored.has(id)), []);
