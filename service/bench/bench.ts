@@ -21,14 +21,19 @@ const partNames = ['start', 'rows', 'growth', 'processes'] as const;
 
 const processes = openProcesses();
 let stopping = false;
+const leave = (code: number): void => {
+  stopping = true;
+  void processes.close().catch(error => say(String(error))).finally(() => process.exit(code));
+};
 for (const [signal, code] of Object.entries({ SIGHUP: 129, SIGINT: 130, SIGTERM: 143 })) {
-  process.on(signal, () => {
-    stopping = true;
-    void processes.close().catch(error => say(String(error))).finally(() => process.exit(code));
-  });
+  process.on(signal, () => leave(code));
 }
-// Whoever reads the table may go away; the file is written all the same.
-process.stdout.on('error', () => {});
+process.on('uncaughtException', error => {
+  say(String(error));
+  leave(1);
+});
+// Whoever reads the table or the progress may go away; the file is written all the same.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 try {
   const asked = readEnvironment(process.env);
