@@ -1,6 +1,7 @@
 // Orders that share a statement, on a real PostgreSQL: what holds for one of them must not reach the others.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { connect, createServer } from 'node:net';
 import { after, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { openStore, StoreError } from '../database/store.ts';
@@ -195,4 +196,28 @@ test('whatever role and database are set to, commits are waited for', async t =>
   });
   await (await open(t)).place(newOrder());
   assert.equal(await database.psql('select distinct setting from seen'), 'on');
+});
+
+test('behind a pooler that drops what is asked for, a database that does not wait for commits is told as not ready', async t => {
+  await database.psql('alter role orders set synchronous_commit = off');
+  t.after(async () => {
+    await database.psql('alter role orders reset synchronous_commit');
+  });
+  const pooler = createServer(client => {
+    const server = connect(database.port, '127.0.0.1');
+    client.on('data', bytes => {
+      const text = bytes.toString('latin1').replace('synchronous_commit\0on\0', 'application_name\0abcd\0');
+      server.write(Buffer.from(text, 'latin1'));
+    });
+    server.pipe(client);
+    client.on('error', () => server.destroy()).on('close', () => server.destroy());
+    server.on('error', () => client.destroy());
+  });
+  await new Promise<void>(resolve => pooler.listen(0, '127.0.0.1', resolve));
+  t.after(() => pooler.close());
+  const address = pooler.address();
+  assert.ok(address !== null && typeof address === 'object');
+  const store = openStore(storeOptions(database.password, address.port));
+  t.after(() => store.close(0));
+  assert.equal((await store.readiness.check()).reason, 'not_durable');
 });

@@ -13,7 +13,7 @@ const close = 'Connection: close';
 const order = '/order?symbol=BTC&side=buy&qty=1';
 
 test('without any database it listens, is alive, unready with the reason, and stays', async t => {
-  const { port, child } = await startService(t);
+  const { port, child, lines } = await startService(t);
   const ready = (await talk({ port, bytes: get('/ready', close) })).answers[0];
   assert.equal(ready?.status, 503);
   assert.equal(ready?.headers.get('retry-after'), '1');
@@ -21,6 +21,8 @@ test('without any database it listens, is alive, unready with the reason, and st
   const placed = (await talk({ port, bytes: post([close, 'Content-Length: 0'], '', order) })).answers[0];
   assert.deepEqual([placed?.status, JSON.parse(placed?.body ?? '').code], [503, 'database_unavailable']);
   assert.equal((await talk({ port, bytes: get('/health', close) })).answers[0]?.status, 200);
+  const changes = lines().filter(({ event }) => event === 'unready' || event === 'database_down');
+  assert.deepEqual(changes.map(({ event, reason }) => `${event} ${reason}`), ['database_down connection_refused', 'unready connection_refused']);
   assert.equal(child.exitCode, null);
 });
 

@@ -102,13 +102,16 @@ test('a statement given to a connection in the moment of its reset is refused, n
   assert.equal(await late, 'refused');
 });
 
-test('a dropped table is made again by the next order, and a reader of it finds nothing', async t => {
-  const store = open(t, database.port);
+test('a dropped table is made again by the next order, which is told, and a reader of it finds nothing', async t => {
+  const events: string[] = [];
+  const store = open(t, database.port, { onEvent: event => void events.push(event) });
   const order = await store.place(newOrder());
+  events.length = 0;
   await database.psql('drop table orders');
   assert.equal(await store.find(order.orderId), null);
   await database.psql('drop table orders');
   assert.ok(await store.place(newOrder()));
+  assert.deepEqual(events, ['schema_created', 'schema_created']);
 });
 
 for (const how of ['rst', 'fin'] as const) {
