@@ -20,10 +20,10 @@ export type Metrics = {
 const tickMs = 10;
 const buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const methods = new Set(['GET', 'HEAD', 'POST', 'OPTIONS', 'none']);
-type Series = { labels: string; count: number; sum: number; counts: number[] };
+type Series = { method: string; status: number; labels: string; count: number; sum: number; counts: number[] };
 
 export function openMetrics(build: Record<string, string>): Metrics {
-  const requests = new Map<string, Series>();
+  const requests = new Map<string, Series[]>();
   const transitions = { ready: 0, unready: 0, draining: 0 };
   const lag = monitorEventLoopDelay({ resolution: tickMs });
   lag.enable();
@@ -33,7 +33,7 @@ export function openMetrics(build: Record<string, string>): Metrics {
     observe: answered => observe(requests, answered),
     transition: to => { transitions[to] += 1; },
     render: scene => [
-      ...renderRequests([...requests.values()]),
+      ...renderRequests([...requests.values()].flat()),
       ...renderScene(scene),
       ...family('service_transitions_total', 'counter', 'Changes of readiness, by the state entered',
         Object.entries(transitions).map(([to, count]) => [`{to="${to}"}`, count])),
@@ -54,10 +54,15 @@ function lateness(ns: number): number {
   return Math.max(0, ns - tickMs * 1e6) / 1e9;
 }
 
-function observe(requests: Map<string, Series>, { method, route, status, ms }: Answered): void {
-  const labels = `method="${methods.has(method) ? method : 'other'}",route="${route}",status="${status}"`;
-  const series = requests.get(labels) ?? { labels, count: 0, sum: 0, counts: buckets.map(() => 0) };
-  requests.set(labels, series);
+function observe(requests: Map<string, Series[]>, { method, route, status, ms }: Answered): void {
+  const name = methods.has(method) ? method : 'other';
+  const ofRoute = requests.get(route) ?? [];
+  let series = ofRoute.find(one => one.status === status && one.method === name);
+  if (!series) {
+    const labels = `method="${name}",route="${route}",status="${status}"`;
+    series = { method: name, status, labels, count: 0, sum: 0, counts: buckets.map(() => 0) };
+    requests.set(route, [...ofRoute, series]);
+  }
   series.count += 1;
   series.sum += ms / 1000;
   const at = buckets.findIndex(bucket => ms / 1000 <= bucket);
