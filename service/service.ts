@@ -112,12 +112,12 @@ function describeBuild({ service }: Config): Record<string, string> {
   };
 }
 
+// Answers that nobody reads stay well within a container of 256 MB.
+const fixedLimits = { maxPipelined: 64, maxUnreadBytes: 131_072, maxUnreadBytesInAll: 16_777_216, lingerMs: 1000 };
+
 function limitsOf({ server }: Config): Limits {
   const { headersTimeoutMs, requestTimeoutMs, maxConnections, maxBodyBytes } = server;
-  return {
-    headersTimeoutMs, requestTimeoutMs, maxConnections, maxBodyBytes,
-    keepAliveTimeoutMs: 5000, maxPipelined: 64, lingerMs: 1000,
-  };
+  return { headersTimeoutMs, requestTimeoutMs, maxConnections, maxBodyBytes, keepAliveTimeoutMs: 5000, ...fixedLimits };
 }
 
 const quiet = new Set(['/health', '/ready', '/metrics']);
@@ -132,9 +132,9 @@ function tell(log: Log, { requestId, method, route, status, ms, note }: Answered
   else log.info('request', fields);
 }
 
-/** The stack of an error, and of what caused it. */
-export function stackOf(error: unknown): string {
+/** The stack of an error, and below it those of its causes. */
+export function stackOf(error: unknown, depth = 5): string {
   if (!(error instanceof Error)) return String(error);
-  const own = error.stack ?? error.message;
-  return error.cause === undefined ? own : `${own}\ncaused by: ${stackOf(error.cause)}`;
+  const stack = error.stack ?? error.message;
+  return error.cause === undefined || depth === 0 ? stack : `${stack}\ncaused by ${stackOf(error.cause, depth - 1)}`;
 }

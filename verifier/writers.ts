@@ -42,7 +42,7 @@ export async function startWriters({ place, file, count = 16, mayWrite = () => t
   return { attempts, stop: async () => { stopping = true; await ended.finally(log.close); } };
 }
 
-const certainRefusals = new Set(['database_unavailable', 'overloaded', 'draining']);
+const certainRefusals = new Set(['database_unavailable', 'overloaded']);
 
 /** What an answer to a posted order promises. */
 export function judge(sight: HttpSight): Pick<Attempt, 'outcome' | 'orderId' | 'said' | 'ms'> {

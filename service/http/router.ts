@@ -8,20 +8,28 @@ export type Route = {
   handler: (request: Request, params: Params) => Reply | Promise<Reply>;
 };
 
+// RFC 9110 §8.3: spaces and tabs around `;`, names and charsets in either case, a value may be a quoted string.
+const jsonInUtf8 = /^application\/json(?:[ \t]*;(?:[ \t]*charset=(?:utf-8|"\\?u\\?t\\?f\\?-\\?8"))?)*[ \t]*$/i;
+
 /** `{name}` in a path stands for one segment. Paths are compared as they were sent: `/%68ealth` is not `/health`. */
 export function createRouter(routes: Route[]): Handler {
   const find = openLookup(routes);
-  return async request => {
+  return request => {
     const found = find(request.path);
-    const path = request.path === '*' ? undefined : found[0]?.route.path;
+    const route = request.path === '*' ? undefined : found[0]?.route.path;
     try {
-      const reply = await answer(request, found);
-      return path === undefined ? reply : { route: path, ...reply };
+      const reply = answer(request, found);
+      if (!('then' in reply)) return name(reply, route);
+      return reply.then(given => name(given, route), trouble => name(answerTrouble(trouble, request.id), route));
     } catch (trouble) {
-      const reply = answerTrouble(trouble, request.id);
-      return path === undefined ? reply : { route: path, ...reply };
+      return name(answerTrouble(trouble, request.id), route);
     }
   };
+}
+
+function name(reply: Reply, route: string | undefined): Reply {
+  if (route !== undefined) reply.route = route;
+  return reply;
 }
 
 type Found = { route: Route; params: Params };
@@ -29,7 +37,8 @@ type Found = { route: Route; params: Params };
 function openLookup(routes: Route[]): (path: string) => Found[] {
   const plain = new Map<string, Found[]>([['*', routes.map(route => ({ route, params: {} }))]]);
   for (const route of routes) plain.set(route.path, [...(plain.get(route.path) ?? []), { route, params: {} }]);
-  const patterns = routes.filter(({ path }) => path.includes('{')).map(route => ({ route, pattern: route.path.split('/') }));
+  const templates = routes.filter(({ path }) => path.includes('{'));
+  const patterns = templates.map(route => ({ route, pattern: route.path.split('/') }));
   return path => plain.get(path) ?? patterns.flatMap(({ route, pattern }) => {
     const params = match(pattern, path.split('/'));
     return params ? [{ route, params }] : [];
@@ -57,16 +66,19 @@ function answer(request: Request, found: Found[]): Reply | Promise<Reply> {
 
 function answerWithout(request: Request, found: Found[]): Reply {
   if (found.length === 0) throw new Problem('not_found', 'there is nothing at this path');
-  const allowed = new Set(['OPTIONS', ...found.flatMap(({ route }) => (route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]))]);
-  const headers = { Allow: [...allowed].sort().join(', ') };
+  const methods = found.flatMap(({ route }) => (route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]));
+  const headers = { Allow: [...new Set(['OPTIONS', ...methods])].sort().join(', ') };
   if (request.method === 'OPTIONS') return { status: 204, headers };
   throw new Problem('method_not_allowed', `this path takes ${headers.Allow}`, { headers });
 }
 
-function checkMediaType({ headers }: Request, route: Route): void {
-  const type = (headers['content-type'] ?? '').toLowerCase().replaceAll(' ', '');
-  const plain = ['application/json', 'application/json;charset=utf-8', 'application/json;charset="utf-8"'].includes(type);
-  if (!route.takesJson || !plain || (headers['content-encoding'] ?? 'identity') !== 'identity') {
-    throw new Problem('unsupported_media_type', 'a body must be application/json in UTF-8, not compressed');
+function checkMediaType({ headers }: Request, { takesJson }: Route): void {
+  const code = 'unsupported_media_type';
+  if (!takesJson) throw new Problem(code, 'this path takes no body');
+  if (!jsonInUtf8.test(headers['content-type'] ?? '')) {
+    throw new Problem(code, 'a body must be application/json in UTF-8');
+  }
+  if ((headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity') {
+    throw new Problem(code, 'a body must not be compressed', { headers: { 'Accept-Encoding': 'identity' } });
   }
 }

@@ -2,6 +2,7 @@
 import { StoreError } from '../database/store.ts';
 import type { Order, Probe, Store } from '../database/store.ts';
 import { Problem } from '../http/problem.ts';
+import { always } from '../http/reply.ts';
 import type { Reply, Request } from '../http/reply.ts';
 import type { Params, Route } from '../http/router.ts';
 import { openapi } from '../telemetry/openapi.ts';
@@ -22,12 +23,12 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 export function openRoutes(parts: Parts): Route[] {
   const place = openPlace(parts);
   return [
-    { method: 'GET', path: '/health', handler: () => ({ status: 200, body: { status: 'alive' } }) },
+    { method: 'GET', path: '/health', handler: always({ status: 'alive' }) },
     { method: 'GET', path: '/ready', handler: () => tellReadiness(parts) },
-    { method: 'GET', path: '/version', handler: () => ({ status: 200, body: parts.version }) },
+    { method: 'GET', path: '/version', handler: always(parts.version) },
     { method: 'POST', path: '/order', takesJson: true, handler: place },
     { method: 'GET', path: '/orders/{id}', handler: (request, params) => find(parts, request, params) },
-    { method: 'GET', path: '/openapi.json', handler: () => ({ status: 200, body: openapi }) },
+    { method: 'GET', path: '/openapi.json', handler: always(openapi) },
     { method: 'GET', path: '/metrics', handler: () => tellMetrics(parts) },
   ];
 }

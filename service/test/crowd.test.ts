@@ -1,6 +1,7 @@
-// A crowd of idle connections beside full load: /health on a fresh connection stays quick. IDLE_SOCKETS=2000 for the long run.
+// Crowds: idle connections beside full load, and callers who read nothing. IDLE_SOCKETS=2000: the long run.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
@@ -8,7 +9,7 @@ import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { until } from './database.ts';
 import { get } from './http-cases.ts';
-import { talk } from './raw.ts';
+import { ask, talk } from './raw.ts';
 import { startService } from './running.ts';
 
 const crowd = Number(process.env['IDLE_SOCKETS'] ?? 200);
@@ -17,7 +18,8 @@ const loadMs = crowd >= 2000 ? 15_000 : 2000;
 // wrk leaves this process free to look; without it 64 sockets of our own ask again as soon as they are answered.
 function load(port: number, t: TestContext): () => Promise<string> {
   let answers = 0;
-  const wrk = crowd >= 2000 ? promisify(execFile)('wrk', ['-t1', '-c64', `-d${loadMs / 1000}`, `http://127.0.0.1:${port}/version`]) : Promise.reject(new Error('short run'));
+  const args = ['-t1', '-c64', `-d${loadMs / 1000}`, `http://127.0.0.1:${port}/version`];
+  const wrk = crowd >= 2000 ? promisify(execFile)('wrk', args) : Promise.reject(new Error('short run'));
   const outcome = wrk.then(({ stdout }) => /Requests\/sec.*/.exec(stdout)?.[0] ?? stdout, () => {
     const sockets = Array.from({ length: 64 }, () => connect(port, '127.0.0.1'));
     for (const socket of sockets) {
@@ -33,7 +35,7 @@ function load(port: number, t: TestContext): () => Promise<string> {
   return async () => await outcome ?? `${answers} answers`;
 }
 
-test(`${crowd} idle connections and full load: nothing is dropped and /health answers on a fresh connection`, async t => {
+test(`${crowd} idle connections and full load: nothing is dropped, /health answers on a fresh connection`, async t => {
   const { port } = await startService(t, { LOG_LEVEL: 'error' });
   const closed: string[] = [];
   let answers = 0;
@@ -44,7 +46,7 @@ test(`${crowd} idle connections and full load: nothing is dropped and /health an
     socket.on('close', () => closed.push('closed'));
     return socket;
   });
-  // Each asks once in about 3 s, which is less than the 5 s after which an idle connection is closed; they do not ask in chorus.
+  // Each asks once in about 3 s, less than the 5 s after which an idle connection is closed; they do not ask in chorus.
   let next = 0;
   const asking = setInterval(() => {
     for (let left = crowd / 100; left > 0; left -= 1) sockets[next++ % crowd]?.write(get('/version'));
@@ -67,8 +69,41 @@ test(`${crowd} idle connections and full load: nothing is dropped and /health an
   }
   const sorted = times.sort((a, b) => a - b);
   const p99 = sorted[Math.floor(sorted.length * 0.99)] ?? Infinity;
-  t.diagnostic(`load: ${await done()}; ${times.length} looks, /health p50 ${sorted[sorted.length >> 1]?.toFixed(1)} p99 ${p99.toFixed(1)} ms`);
+  const p50 = sorted[sorted.length >> 1]?.toFixed(1);
+  t.diagnostic(`load: ${await done()}; ${times.length} looks, /health p50 ${p50} p99 ${p99.toFixed(1)} ms`);
   assert.deepEqual(closed, []);
   // The load comes from this very process, so the figure holds the test's own delay as well.
   assert.ok(p99 < (crowd >= 2000 ? 100 : 3000), `p99 ${p99} ms`);
 });
+
+// What V8 makes of a container of 256 MB.
+const contained = ['--max-old-space-size=128', '--max-semi-space-size=8'];
+
+for (const connections of [100, 300]) {
+  test(`${connections} callers who pipeline 2000 requests each and read nothing do no harm`, async t => {
+    const { port, pid, child, exited } = await startService(t, { LOG_LEVEL: 'error' }, contained);
+    const sockets = Array.from({ length: connections }, () => connect(port, '127.0.0.1'));
+    t.after(() => { for (const socket of sockets) socket.destroy(); });
+    for (const socket of sockets) {
+      socket.on('error', () => socket.destroy());
+      socket.pause();
+      socket.write(get('/openapi.json').repeat(2000));
+    }
+    const look = async (): Promise<number> => {
+      const { body } = await ask(port, '/metrics');
+      return Number(/^http_requests_in_flight (\d+)$/m.exec(body)?.[1]);
+    };
+    assert.equal((await ask(port, '/health')).status, 200);
+    await until(look, inFlight => inFlight > connections, 20_000);
+    const inFlight = await look();
+    const status = process.platform === 'linux' ? await readFile(`/proc/${pid}/status`, 'utf8') : 'VmHWM: 0';
+    const peakMb = Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1024;
+    t.diagnostic(`${inFlight} in flight, ${Math.round(peakMb)} MB at most`);
+    assert.ok(inFlight <= connections * 64 + 1, `${inFlight} in flight`);
+    assert.ok(peakMb < 256, `${peakMb} MB`);
+    for (const socket of sockets) socket.destroy();
+    await until(look, left => left === 1, 10_000);
+    child.kill('SIGTERM');
+    assert.equal((await exited).code, 0);
+  });
+}

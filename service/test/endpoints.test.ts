@@ -40,6 +40,12 @@ test('the log of a placed order and of a look-up names the order', async t => {
   assert.deepEqual(told.map(({ note }) => note.orderId), [placed.order_id, placed.order_id]);
 });
 
+test('a problem without a type of its own has the phrase of its status as title', async t => {
+  const call = await open(t);
+  const { body } = await call('POST', '/order?symbol=BTC');
+  assert.deepEqual([body['type'], body['title'], body['status'], body['code']], ['about:blank', 'Bad Request', 400, 'invalid_order']);
+});
+
 test('an unknown order is 404 whether or not its id looks like one', async t => {
   const call = await open(t);
   for (const id of ['00000000-0000-4000-8000-000000000000', 'x', '%27', '1', 'a'.repeat(4000)]) {
@@ -65,13 +71,22 @@ test('HEAD is where GET is, OPTIONS tells what is, anything else is 405 and says
 test('a body must be JSON in UTF-8 where a body is taken at all', async t => {
   const call = await open(t);
   const json = '{"symbol":"BTC","side":"buy","qty":1}';
-  for (const type of ['application/json', 'application/json; charset=utf-8', 'Application/JSON;charset="UTF-8"']) {
+  for (const type of [
+    'application/json', 'application/json; charset=utf-8', 'Application/JSON;charset="UTF-8"', 'application/json\t;\t charset=utf-8',
+    'application/json;', 'application/json; CHARSET="ut\\f-8"',
+  ]) {
     assert.equal((await call('POST', '/order', { 'content-type': type }, json)).status, 201, type);
   }
-  for (const type of ['text/plain', 'application/json; charset=latin1', 'application/x-www-form-urlencoded', 'application/jsonp', '']) {
+  for (const type of [
+    'text/plain', 'application/json; charset=latin1', 'application/x-www-form-urlencoded', 'application/jsonp', '', 'appli cation/json',
+    'application /json', 'application/json; charset = utf-8', 'application/json; charset=utf-8; charset=latin1', 'application/json charset=utf-8',
+  ]) {
     assert.equal((await call('POST', '/order', { 'content-type': type }, json)).body['code'], 'unsupported_media_type', type);
   }
-  assert.equal((await call('POST', '/order', { 'content-type': 'application/json', 'content-encoding': 'gzip' }, json)).status, 415);
+  const coded = (coding: string): Promise<Seen> => call('POST', '/order', { 'content-type': 'application/json', 'content-encoding': coding }, json);
+  const refused = await coded('gzip');
+  assert.deepEqual([refused.status, refused.headers.get('accept-encoding')], [415, 'identity']);
+  assert.equal((await coded('Identity')).status, 201);
   assert.equal((await call('POST', '/order', { 'content-type': 'application/json' }, '{')).body['code'], 'invalid_json');
 });
 

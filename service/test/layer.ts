@@ -10,12 +10,17 @@ import { openFakeStore } from './fake-store.ts';
 
 export const limits: Limits = {
   headersTimeoutMs: 5000, requestTimeoutMs: 10_000, keepAliveTimeoutMs: 5000,
-  maxConnections: 5000, maxBodyBytes: 16_384, maxPipelined: 64, lingerMs: 1000,
+  maxConnections: 5000, maxBodyBytes: 16_384, lingerMs: 1000,
+  maxPipelined: 64, maxUnreadBytes: 131_072, maxUnreadBytesInAll: 16_777_216,
 };
 
-export const echo: Handler = ({ method, path, query, body }) => ({ status: 200, body: { method, path, query, bytes: body.length } });
+export const echo: Handler = ({ method, path, query, body }) => (
+  { status: 200, body: { method, path, query, bytes: body.length } }
+);
 
-export async function openLayer(t: TestContext, handler: Handler, given: Partial<Limits> = {}): Promise<{ port: number; layer: Layer; told: Answered[] }> {
+type Opened = { port: number; layer: Layer; told: Answered[] };
+
+export async function openLayer(t: TestContext, handler: Handler, given: Partial<Limits> = {}): Promise<Opened> {
   const told: Answered[] = [];
   const layer = createHttpLayer(handler, { ...limits, ...given }, answered => told.push(answered));
   t.after(() => layer.closeAll());

@@ -4,15 +4,24 @@ import type { Socket } from 'node:net';
 
 export type Answer = { status: number; headers: Map<string, string>; body: string };
 export type Heard = { answers: Answer[]; rest: string; end: 'closed' | 'reset' | 'open'; ms: number };
-type Wish = { port: number; bytes: string | Buffer; deadlineMs?: number; halfClose?: boolean; head?: boolean; until?: number; from?: string; sendFirst?: boolean };
+type Wish = {
+  port: number; bytes: string | Buffer; deadlineMs?: number; halfClose?: boolean; head?: boolean; until?: number;
+  from?: string; sendFirst?: boolean;
+};
 
-/** Listens until the other side closes, `until` answers are there, or the deadline. sendFirst: reads nothing before all is sent, as simple clients do. */
-export function talk({ port, bytes, deadlineMs = 5000, halfClose = false, head = false, until = Infinity, from, sendFirst = false }: Wish): Promise<Heard> {
+/**
+ * Listens until the other side closes, `until` answers are there, or the deadline.
+ * sendFirst: reads nothing before all is sent, as simple clients do.
+ */
+export function talk(wish: Wish): Promise<Heard> {
+  const { port, bytes, deadlineMs = 5000, halfClose = false, head = false, until = Infinity } = wish;
+  const { from, sendFirst = false } = wish;
   return new Promise(resolve => {
     const startedMs = performance.now();
     const answers: Answer[] = [];
     let rest = '';
-    const socket: Socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, ...(from ? { localAddress: from } : {}) });
+    const address = { port, host: '127.0.0.1', ...(from ? { localAddress: from } : {}) };
+    const socket: Socket = connect({ ...address, allowHalfOpen: true });
     const timer = setTimeout(() => finish('open'), deadlineMs);
     const finish = (end: Heard['end']): void => {
       clearTimeout(timer);
@@ -51,4 +60,11 @@ function parseAnswers(heard: string, head: boolean): { answers: Answer[]; rest: 
     answers.push({ status, headers, body: rest.slice(split + 4, split + 4 + length) });
     rest = rest.slice(split + 4 + length);
   }
+}
+
+/** The status and the body of one answer, on a connection of its own. */
+export async function ask(port: number, path: string): Promise<{ status: number | undefined; body: string }> {
+  const bytes = `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
+  const { answers: [answer] } = await talk({ port, bytes, deadlineMs: 20_000 });
+  return { status: answer?.status, body: answer?.body ?? '' };
 }
