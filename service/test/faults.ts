@@ -39,7 +39,7 @@ function serverFaults({ cluster, psql }: Database): Fault[] {
     { name: 'killed', inject: () => cluster('kill'), recover: start, ready: '503 connection_refused', post: nothing, get: nothing },
     { name: 'frozen', inject: () => cluster('freeze'), recover: () => cluster('thaw'), ready: '503 timeout', post: maybe, get: late },
     { name: 'starting up', ...startingUp({ cluster, psql }), ready: '503 starting_up', post: nothing, get: nothing },
-    { name: 'sessions ended by an administrator', inject: () => psql(END_SESSIONS), recover: async () => {}, ready: '200', post: ['201'], get: ['200'] },
+    { name: 'sessions ended by an administrator', inject: () => endSessions(psql), recover: async () => {}, ready: '200', post: ['201'], get: ['200'] },
   ];
 }
 
@@ -62,12 +62,26 @@ function startingUp({ cluster, psql }: Pick<Database, 'cluster' | 'psql'>): Pick
   };
 }
 
-const END_SESSIONS = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'orders'";
+// Returns when their processes are gone, and their sockets with them: an order sent to one may have been stored.
+async function endSessions(psql: Database['psql']): Promise<void> {
+  const own = `select pid from pg_stat_activity where usename = 'orders' offset 0`;
+  const ended = await psql(`select pid from (${own}) as own where pg_terminate_backend(pid)`, 'postgres');
+  const pids = ended.split('\n').filter(Boolean).map(Number);
+  await until(() => pids.filter(isThere), left => left.length === 0, 5000);
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
 
 function loginFaults({ psql, password }: Database): Fault[] {
   const byRole = (change: string) => async () => {
     await psql(`alter role orders ${change}`, 'postgres');
-    await psql(END_SESSIONS, 'postgres');
+    await endSessions(psql);
   };
   const rename = (from: string, to: string) => async () => {
     await psql(`alter database ${from} allow_connections false`, 'postgres');
@@ -87,7 +101,7 @@ function loginFaults({ psql, password }: Database): Fault[] {
 function dataFaults({ psql }: Database): Fault[] {
   const readOnly = (value: string) => async () => {
     await psql(`alter database orders set default_transaction_read_only = ${value}`, 'postgres');
-    await psql(END_SESSIONS, 'postgres');
+    await endSessions(psql);
   };
   let locked: Promise<unknown> = Promise.resolve();
   return [
