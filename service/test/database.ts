@@ -24,7 +24,7 @@ export const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 /** The cluster is running when this returns, and is gone after the owner. */
 export async function openDatabase(owner: Owner): Promise<Database> {
-  const dir = await mkdtemp(join(tmpdir(), 'orders-test-'));
+  const dir = await mkdtemp(join(tmpdir(), "orders' test-"));
   const cluster = async (verb: string, ...more: string[]): Promise<string> => {
     const { stdout } = await promisify(execFile)(join(root, 'infra/cluster'), [verb, dir, ...more], { timeout: 60_000 });
     return stdout.trim();

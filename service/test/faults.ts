@@ -50,7 +50,7 @@ function startingUp({ cluster, psql }: Pick<Database, 'cluster' | 'psql'>): Pick
     async inject() {
       signal = join(await psql('show data_directory'), 'standby.signal');
       await psql('alter system set hot_standby = off');
-      await psql(`copy (select) to '${signal}'`);
+      await psql(`copy (select) to '${signal.replaceAll("'", "''")}'`);
       await cluster('stop');
       await cluster('start');
     },
