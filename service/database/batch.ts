@@ -151,7 +151,8 @@ export class Batcher<In, Out> {
     this.#counts.waitMsTotal += now - job.sinceMs;
   }
 
-  async #serve(slot: Slot, jobs: Job<In, Out>[]): Promise<void> {
+  async #serve(slot: Slot, taken: Job<In, Out>[]): Promise<void> {
+    let jobs = taken;
     let repaired = false;
     for (;;) {
       const error = await this.#attempt(slot, jobs);
@@ -159,8 +160,11 @@ export class Batcher<In, Out> {
       if (!repaired && slot.connection?.alive && parseCode(error.code).reason === 'schema_failed') {
         repaired = true;
         const failed = await this.#on(slot, run => this.#work.repair(run));
-        if (failed === null) continue;
-        return this.#judge(jobs, failed);
+        if (failed !== null) return this.#judge(jobs, failed);
+        // Whose time ran out meanwhile has been told that nothing was stored.
+        jobs = jobs.filter(job => this.#live.has(job));
+        if (jobs.length === 0) return;
+        continue;
       }
       const apart = jobs.length > 1 && slot.connection?.alive && parseCode(error.code).ofOneRow;
       if (apart) return this.#alone(slot, jobs, error);

@@ -221,3 +221,23 @@ test('behind a pooler that drops what is asked for, a database that does not wai
   t.after(() => store.close(0));
   assert.equal((await store.readiness.check()).reason, 'not_durable');
 });
+
+test('an order whose time ran out while tables were made is refused, and not stored after all', async t => {
+  const store = await open(t, { connectTimeoutMs: 300, queryTimeoutMs: 1500, statementTimeoutMs: 1190, lockTimeoutMs: 1180 });
+  await store.place(newOrder());
+  const [dropping, making] = [openSession(t, database), openSession(t, database)];
+  await making('select pg_advisory_lock(7201, 1)');
+  await dropping('begin; drop table orders');
+  const startedMs = performance.now();
+  const order = newOrder();
+  const placing = outcomes([store.place(order)]);
+  await until(() => performance.now() - startedMs, ms => ms > 700, 5000);
+  await dropping('commit');
+  assert.deepEqual(await placing, ['unavailable timeout']);
+  await making('select pg_advisory_unlock(7201, 1)');
+  const stored = () => database.psql(`select to_regclass('orders') is not null and not exists
+    (select from pg_stat_activity where application_name = 'orders-test' and state = 'active')`);
+  await until(stored, seen => seen === 't', 5000);
+  await store.close(2000);
+  assert.equal(await database.psql(`select count(*) from orders where order_id = '${order.orderId}'`), '0');
+});
