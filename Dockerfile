@@ -1,4 +1,4 @@
-# The service in an image: compiled JavaScript, one package, Node, and nothing to log into. `infra/docker build` builds it.
+# The service in an image: compiled JavaScript, one package, Node, and nothing to log into. Built by `make up`.
 # Both bases are digests. A machine without a registry hands in stand-ins (infra/images/build), and the labels then say so.
 ARG BUILD_IMAGE=node:24.21.0-trixie-slim@sha256:173f125896c3b47ddf056734c7ea789d04595a6a08769a8f78e0df642781fb66
 ARG RUNTIME_IMAGE=gcr.io/distroless/nodejs24-debian13:nonroot@sha256:9eeb7f5887d0e239e78264b06f7f11d2e14be534050481803a9e4728fcdd278e

@@ -4,7 +4,7 @@ TARGET ?= acceptance
 .DEFAULT_GOAL := help
 TESTS = $(patsubst service/test/%.ts,service/dist/test/%.js,$(wildcard service/test/*.test.ts)) \
 	$(patsubst verifier/test/%.ts,verifier/dist/test/%.js,$(wildcard verifier/test/*.test.ts)) \
-	$(patsubst infra/test/%.ts,infra/test/dist/%.js,$(filter-out infra/test/docker% infra/test/machines%,$(wildcard infra/test/*.test.ts)))
+	$(patsubst infra/test/%.ts,infra/dist/test/%.js,$(filter-out infra/test/docker% infra/test/machines%,$(wildcard infra/test/*.test.ts)))
 MAKEFLAGS += --no-print-directory
 
 help: ## list the targets
@@ -22,19 +22,19 @@ drill: build ## break it on purpose and see it heal [DRILL=db-down]
 drills: build ## every drill, one after the other
 	@node verifier/dist/drill.js all
 
-recover: ## undo every fault that is still in place
+recover: infra/dist/cli.js ## undo every fault that is still in place
 	@infra/control recover
 
 status: build ## what runs where, and what each node answers
 	@infra/control status && node verifier/dist/status.js
 
-logs: ## the last lines of every log [LINES=50]
+logs: infra/dist/cli.js ## the last lines of every log [LINES=50]
 	@infra/control logs
 
-halt: ## stop services first, then machines; data is kept
+halt: infra/dist/cli.js ## stop services first, then machines; data is kept
 	@infra/control halt
 
-destroy: ## stop everything and remove it, data too
+destroy: infra/dist/cli.js ## stop everything and remove it, data too
 	@infra/control destroy
 
 images: ## base images: the pinned digests, or stand-ins for machines without a registry [OFFLINE=1]
@@ -47,22 +47,26 @@ acceptance: build ## the specification's acceptance list, from a clean state to 
 	@node verifier/dist/acceptance.js
 
 test: build ## every test that needs neither container engine nor hypervisor
-	@node --test --test-reporter=spec --test-concurrency=2 $(TESTS)
+	@node --test --test-reporter=spec --test-concurrency=3 $(TESTS)
 
 bench: build ## the service beside a bare program and the database alone, ratios first [BENCH=quick] [BENCH_ONLY=rows,growth] [BENCH_IDS=ordered]
 	@node service/dist/bench/bench.js
 
 containers: build ## every test of the container platform; needs an engine
-	@node --test --test-reporter=spec --test-concurrency=1 $(patsubst infra/test/%.ts,infra/test/dist/%.js,$(wildcard infra/test/docker*.test.ts))
+	@node --test --test-reporter=spec --test-concurrency=1 $(patsubst infra/test/%.ts,infra/dist/test/%.js,$(wildcard infra/test/docker*.test.ts))
 
 machines: build ## the specification's runbook typed line by line, and a machine killed hard; on VMs (make lab TARGET=machines)
-	@node --test --test-reporter=tap infra/test/dist/machines.test.js
+	@node --test --test-reporter=tap infra/dist/test/machines.test.js
 
 build: node_modules/.package-lock.json ## compile what has changed (talks on stderr)
 	@node_modules/.bin/tsc -b >&2
 
 clean: ## remove what the build made, not the system's state
-	@rm -rf node_modules service/dist verifier/dist infra/test/dist
+	@rm -rf node_modules service/dist verifier/dist infra/dist
+
+# Only when it is missing: what stops or repairs the system must not depend on whether today's sources compile.
+infra/dist/cli.js:
+	@$(MAKE) build
 
 node_modules/.package-lock.json: package-lock.json
 	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 && touch $@

@@ -1,6 +1,6 @@
 #!/bin/sh
 # In the database container: the role `orders` with what it needs, and the password of its secret file. Run on the first start,
-# by `infra/docker up`, and by `recover bad-credentials`; may run again at any time.
+# by `make up`, and by `recover bad-credentials`; may run again at any time.
 set -eu
 psql -X -q -v ON_ERROR_STOP=1 -U "${POSTGRES_USER:-postgres}" -d "${POSTGRES_DB:-orders}" <<'SQL'
 -- a statement with a password in it stays out of the server's log, also when it fails

@@ -1,9 +1,8 @@
 // Every fault of the container platform is what it is called; injected and recovered twice, it leaves a sound system.
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
 import test from 'node:test';
-import { missing, openContainers, succeeded } from './docker-stack.ts';
+import { missing, openContainers, soon, succeeded } from './docker-stack.ts';
 import type { Containers } from './docker-stack.ts';
 
 type State = { api: string; db: string; tcp: string; health: number; ready: number };
@@ -21,9 +20,14 @@ test('faults', { skip: missing }, async t => {
   for (const { fault, is, successor } of faults) {
     await t.test(`${fault} is what it is called, and recovers to ${successor} process`, async () => {
       const before = await instance(stack);
-      for (const time of ['first', 'second']) succeeded(await stack.platform('inject', fault), `${time} inject ${fault}`);
+      const twice = async (verb: string) => {
+        for (const time of ['first', 'second']) {
+          succeeded(await stack.platform(verb, fault), `${time} ${verb} ${fault}`);
+        }
+      };
+      await twice('inject');
       await soon(async () => pick(await look(stack), is), is);
-      for (const time of ['first', 'second']) succeeded(await stack.platform('recover', fault), `${time} recover ${fault}`);
+      await twice('recover');
       await soon(async () => (await look(stack)).ready, 200);
       assert.equal(await instance(stack) === before, successor === 'same');
     });
@@ -52,10 +56,12 @@ test('faults', { skip: missing }, async t => {
     assert.equal(accepted.code, 1);
     assert.match(accepted.stderr, /the service accepted LOG_LEVEL missing and ran for 10 s/);
     assert.equal(await instance(stack), before);
-    assert.equal((await stack.docker('ps', '-aq', '--filter', `name=${stack.project}-control-refused`)), '');
+    assert.equal((await stack.docker('ps', '-aq', '--filter', `name=${stack.project}-refused`)), '');
   });
   await t.test('recover without a name mends everything, and starts nothing on a node that was halted', async () => {
-    for (const fault of ['db-hung', 'port-closed', 'service-down']) succeeded(await stack.platform('inject', fault), fault);
+    for (const fault of ['db-hung', 'port-closed', 'service-down']) {
+      succeeded(await stack.platform('inject', fault), fault);
+    }
     succeeded(await stack.platform('recover'), 'recover');
     await soon(async () => (await look(stack)).ready, 200);
     succeeded(await stack.platform('halt'), 'halt');
@@ -65,29 +71,21 @@ test('faults', { skip: missing }, async t => {
 });
 
 async function look(stack: Containers): Promise<State> {
-  const [api = '', db = ''] = (await stack.docker('inspect', '--format', '{{.State.Status}}', `${stack.project}-control-api-1`, `${stack.project}-control-db-1`)).split('\n');
-  return { api, db, tcp: await dial(stack.port), health: await status(stack, '/health'), ready: await status(stack, '/ready') };
+  const states = await stack.docker('inspect', '--format', '{{.State.Status}}', stack.api, stack.db);
+  const [api = '', db = ''] = states.split('\n');
+  const [health, ready] = [await stack.status('/health'), await stack.status('/ready')];
+  return { api, db, tcp: await dial(stack.port), health, ready };
 }
 
 function dial(port: number): Promise<string> {
   return new Promise(resolve => {
-    const socket = connect({ host: '127.0.0.1', port }).on('error', error => resolve('code' in error ? String(error.code) : error.message));
-    socket.on('connect', () => { socket.destroy(); resolve('accepted'); });
+    const socket = connect({ host: '127.0.0.1', port });
+    socket.on('error', error => resolve('code' in error ? String(error.code) : error.message));
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve('accepted');
+    });
   });
-}
-
-async function status(stack: Containers, path: string): Promise<number> {
-  const gone = new AbortController();
-  const late = setTimeout(() => gone.abort(), 3_000);
-  try {
-    const answer = await fetch(`http://127.0.0.1:${stack.port}${path}`, { signal: gone.signal, headers: { connection: 'close' } });
-    await answer.text();
-    return answer.status;
-  } catch {
-    return 0; // no answer is the finding
-  } finally {
-    clearTimeout(late);
-  }
 }
 
 async function instance(stack: Containers): Promise<unknown> {
@@ -96,19 +94,4 @@ async function instance(stack: Containers): Promise<unknown> {
 
 function pick(state: State, wanted: Partial<State>): Partial<State> {
   return Object.fromEntries(Object.entries(state).filter(([name]) => name in wanted));
-}
-
-/** Looks again until it is so; late is a failure that shows the last thing seen. */
-async function soon(see: () => Promise<unknown>, wanted: unknown): Promise<void> {
-  const end = performance.now() + 30_000;
-  for (;;) {
-    const seen = await see();
-    try {
-      assert.deepEqual(seen, wanted);
-      return;
-    } catch (error) {
-      if (performance.now() > end) throw error;
-      await pause(100);
-    }
-  }
 }

@@ -1,4 +1,4 @@
-// Each guarantee of the containers is broken on purpose, and verify must go red on the rung and for the reason that fit.
+// Each guarantee of the containers is broken on purpose: verify must go red on the rung and for the reason that fit.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,14 +14,20 @@ const api = (line: string) => `services: { api: { ${line} } }`;
 
 const breaches: Breach[] = [
   { name: 'the api as root', override: () => api('user: "0:0"'), red: [/the api runs as an ordinary user \|.*uid 0/] },
-  { name: 'a writable root', override: () => api('read_only: false'), red: [/the api has a read-only root \|.*saw false/] },
+  { name: 'a writable root', override: () => api('read_only: false'),
+    red: [/the api has a read-only root \|.*saw false/] },
   { name: 'new privileges allowed', override: () => api('security_opt: !override ["no-new-privileges:false"]'),
     red: [/the api can gain no new privileges \|.*saw false/] },
-  { name: 'an added capability', override: () => api('cap_add: [NET_BIND_SERVICE]'), red: [/the api has no capability \|.*NET_BIND_SERVICE/] },
+  { name: 'an added capability', override: () => api('cap_add: [NET_BIND_SERVICE]'),
+    red: [/the api has no capability \|.*NET_BIND_SERVICE/] },
   { name: 'a published database port',
-    override: async () => `services: { db: { networks: [private, front], ports: ["127.0.0.1:${await freePort()}:5432"] } }`,
+    override: async () => {
+      const port = `127.0.0.1:${await freePort()}:5432`;
+      return `services: { db: { networks: [private, front], ports: ["${port}"] } }`;
+    },
     red: [/the database is published nowhere \|.*127\.0\.0\.1:\d+/] },
-  { name: 'a floating tag of the database', override: floatingDatabase, red: [/the database is built on a base pinned by digest \|.*:latest/] },
+  { name: 'a floating tag of the database', override: floatingDatabase,
+    red: [/the database is built on a base pinned by digest \|.*:latest/] },
 ];
 
 test('verify goes red at contained when', { skip: missing }, async t => {
@@ -40,7 +46,8 @@ test('verify goes red at contained when', { skip: missing }, async t => {
     succeeded(await stack.upWith('services: {}'), 'up');
     assert.deepEqual(await stack.broken(), []);
   });
-  await t.test('the service listens on 127.0.0.1 inside: red at reachable, though a plain connect succeeds', () => listensOnLoopback(stack));
+  const deaf = 'the service listens on 127.0.0.1 inside: red at reachable, though a plain connect succeeds';
+  await t.test(deaf, () => listensOnLoopback(stack));
 });
 
 test('verify goes red at contained for a service that was built on a floating tag', { skip: missing }, async t => {
@@ -57,7 +64,7 @@ test('verify goes red at contained for a service that was built on a floating ta
 
 /** The same image under a name that anybody may move. */
 async function floatingDatabase(stack: Containers): Promise<string> {
-  const image = await stack.docker('inspect', '--format', '{{.Image}}', `${stack.project}-control-db-1`);
+  const image = await stack.docker('inspect', '--format', '{{.Image}}', stack.db);
   await stack.docker('tag', image.trim(), `${stack.project}-db:latest`);
   return `services: { db: { image: "${stack.project}-db:latest" } }`;
 }
@@ -72,7 +79,8 @@ async function runtimeBase(t: TestContext): Promise<string> {
 
 // `up` would wait for readiness here; Compose alone starts it, and the node is still marked as up.
 async function listensOnLoopback(stack: Containers): Promise<void> {
-  succeeded(await stack.compose('services: { api: { environment: { HOST: 127.0.0.1 } } }', 'up', '--detach', '--no-build'), 'compose up');
+  const override = 'services: { api: { environment: { HOST: 127.0.0.1 } } }';
+  succeeded(await stack.compose(override, 'up', '--detach', '--no-build'), 'compose up');
   for (let look = 0; look < 150; look += 1) {
     const facts = JSON.parse(succeeded(await stack.platform('facts'), 'facts'));
     if (facts.api.listening.includes('127.0.0.1:8000')) break;
@@ -80,5 +88,6 @@ async function listensOnLoopback(stack: Containers): Promise<void> {
   }
   const broken = await stack.broken();
   assert.equal(broken.length, 1, broken.join('\n'));
-  assert.match(broken[0] ?? '', /reachable: TCP is accepted and held \|.*accepted_then_closed.*\| # verdict: reachable no/);
+  const reachable = /reachable: TCP is accepted and held \|.*accepted_then_closed.*\| # verdict: reachable no/;
+  assert.match(broken[0] ?? '', reachable);
 }

@@ -25,51 +25,70 @@ test('the Compose file is valid and says what is missing', { skip: missing }, as
   const { env } = await openContainers(t);
   const config = (more: NodeJS.ProcessEnv) => runIn({ ...env, ORDERS_IMAGE: '', ...more }, 'docker',
     ['compose', '--env-file', '/dev/null', '-f', join(root, 'infra/docker-compose.yml'), 'config', '--quiet']);
-  assert.match((await config({})).stderr, /ORDERS_IMAGE|ORDERS_ADDRESS|ORDERS_SECRETS/);
-  succeeded(await config({ ORDERS_IMAGE: 'orders', ORDERS_ADDRESS: '127.0.0.1', ORDERS_SECRETS: '/secrets' }), 'config');
+  assert.match((await config({})).stderr, /ORDERS_(IMAGE|ADDRESS|SECRETS|OWNER)/);
+  const needed = { ORDERS_IMAGE: 'orders', ORDERS_ADDRESS: '127.0.0.1' };
+  const given = { ...needed, ORDERS_SECRETS: '/secrets', ORDERS_OWNER: '/state' };
+  succeeded(await config(given), 'config');
 });
 
-test('the image holds compiled JavaScript, one package and Node, and nothing to log into', { skip: missing }, async t => {
+const programs = /(^|\/)(sh|bash|dash|busybox|apt|dpkg|npm|npx|tsc|curl|wget)$|\.(ts|map)$/;
+const ours = new RegExp([
+  'app/package\\.json', 'app/service/([a-z]+/)?[a-z-]+\\.js',
+  'app/node_modules/postgres/(package\\.json|README\\.md|LICENSE|UNLICENSE|src/[\\w/-]+\\.js)',
+].map(pattern => `^${pattern}$`).join('|'));
+
+test('the image holds compiled JavaScript, one package, Node, and nothing to log into', { skip: missing }, async t => {
   const stack = await openContainers(t);
   const image = stack.env['ORDERS_IMAGE'] ?? '';
   const box = (await stack.docker('create', image)).trim();
   t.after(() => stack.docker('rm', box));
   // names and modes only: the archive itself never passes through this process
-  const listing = succeeded(await runIn(stack.env, 'sh', ['-c', `docker export ${box} | tar -tv`]), 'export').trim().split('\n');
-  const files = listing.filter(line => !line.startsWith('d')).map(line => line.replace(/ (->|link to) .*$/, '').split(/\s+/).slice(5).join(' '));
+  const archive = await runIn(stack.env, 'sh', ['-c', `docker export ${box} | tar -tv`]);
+  const listing = succeeded(archive, 'export').trim().split('\n');
+  const nameOf = (line: string) => line.replace(/ (->|link to) .*$/, '').split(/\s+/).slice(5).join(' ');
+  const files = listing.filter(line => !line.startsWith('d')).map(nameOf);
   const app = files.filter(name => name.startsWith('app/'));
   assert.ok(app.includes('app/service/main.js'));
-  for (const name of app) assert.match(name, /^app\/(package\.json|service\/([a-z]+\/)?[a-z-]+\.js|node_modules\/postgres\/(package\.json|README\.md|LICENSE|UNLICENSE|src\/[\w/-]+\.js))$/);
-  assert.deepEqual(files.filter(name => /(^|\/)(sh|bash|dash|busybox|apt|dpkg|npm|npx|tsc|curl|wget)$|\.(ts|map)$/.test(name)), []);
+  for (const name of app) assert.match(name, ours);
+  assert.deepEqual(files.filter(name => programs.test(name)), []);
   assert.deepEqual(listing.filter(line => /^-..[sS]|^-.{5}[sS]/.test(line)), [], 'programs that run as somebody else');
   const [told] = JSON.parse(await stack.docker('image', 'inspect', image));
   assert.equal(told.Config.User, '65532:65532');
   assert.deepEqual(told.Config.Healthcheck.Test.slice(0, 2), ['CMD', '/nodejs/bin/node']);
-  const labels = ['title', 'version', 'revision', 'created', 'base.name', 'base.digest'].map(name => told.Config.Labels[`org.opencontainers.image.${name}`]);
+  const names = ['title', 'version', 'revision', 'created', 'base.name', 'base.digest'];
+  const labels = names.map(name => told.Config.Labels[`org.opencontainers.image.${name}`]);
   for (const label of labels) assert.match(label, /^(?!unknown$).+$/);
   assert.match(labels[5], /^sha256:[0-9a-f]{64}$/);
 });
 
-test('two builds of one commit, by BuildKit and by the classic builder, have the same application layer', { skip: missing }, async t => {
+test('builds of one commit, by BuildKit and by the classic builder, share a layer', { skip: missing }, async t => {
   const stack = await openContainers(t);
   const build = await builder(t, stack);
   const first = await build('1', '1700000000', 'one');
   assert.equal(await build('1', '1700000000', 'two'), first);
   assert.equal(await build('0', '1700000000', 'three'), first);
-  assert.notEqual(await build('0', '1700000001', 'three'), first, 'another time of the commit, another layer: the comparison can fail');
+  // another time of the commit, another layer: the comparison can fail
+  assert.notEqual(await build('0', '1700000001', 'three'), first);
 });
 
 /** Builds without any cache and gives the digest of the last layer. */
-async function builder(t: TestContext, stack: Containers): Promise<(buildkit: string, epoch: string, revision: string) => Promise<string>> {
+type Build = (buildkit: string, epoch: string, revision: string) => Promise<string>;
+
+async function builder(t: TestContext, stack: Containers): Promise<Build> {
   const standIns = await readFile(join(stack.state, 'images.env'), 'utf8').catch(() => '');
   const bases = ['BUILD', 'RUNTIME'].flatMap(name => {
-    const base = stack.env[`ORDERS_${name}_IMAGE`] ?? new RegExp(`^ORDERS_${name}_IMAGE=(.*)$`, 'm').exec(standIns)?.[1];
+    const standIn = new RegExp(`^ORDERS_${name}_IMAGE=(.*)$`, 'm').exec(standIns)?.[1];
+    const base = stack.env[`ORDERS_${name}_IMAGE`] ?? standIn;
     return base === undefined ? [] : ['--build-arg', `${name}_IMAGE=${base}`];
   });
   return async (buildkit, epoch, revision) => {
-    const args = ['build', '--no-cache', '--quiet', ...bases, '--build-arg', `SOURCE_DATE_EPOCH=${epoch}`, '--build-arg', `GIT_SHA=${revision}`, root];
-    const id = succeeded(await runIn({ ...stack.env, DOCKER_BUILDKIT: buildkit, BUILDX_NO_DEFAULT_ATTESTATIONS: '1' }, 'docker', args), 'build').trim();
+    const times = ['--build-arg', `SOURCE_DATE_EPOCH=${epoch}`, '--build-arg', `GIT_SHA=${revision}`];
+    const args = ['build', '--no-cache', '--quiet', ...bases, ...times, root];
+    const env = { ...stack.env, DOCKER_BUILDKIT: buildkit, BUILDX_NO_DEFAULT_ATTESTATIONS: '1' };
+    const id = succeeded(await runIn(env, 'docker', args), 'build').trim();
     t.after(() => runIn(stack.env, 'docker', ['image', 'rm', id]));
-    return (await stack.docker('image', 'inspect', '--format', '{{range .RootFS.Layers}}{{println .}}{{end}}', id)).trim().split('\n').at(-1) ?? '';
+    const format = '{{range .RootFS.Layers}}{{println .}}{{end}}';
+    const layers = await stack.docker('image', 'inspect', '--format', format, id);
+    return layers.trim().split('\n').at(-1) ?? '';
   };
 }

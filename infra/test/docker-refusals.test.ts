@@ -17,7 +17,7 @@ test('up refuses a configuration that the service refuses', { skip: missing }, a
     assert.equal(code, 1, stderr);
     assert.match(stderr, complaint);
     assert.ok(ms < 10_000 * scale, `${ms} ms`);
-    const ours = `label=com.docker.compose.project=${stack.project}-control`;
+    const ours = `label=com.docker.compose.project=${stack.project}`;
     assert.equal(await stack.docker('ps', '-q', '--filter', ours), '');
     assert.equal(succeeded(await stack.platform('targets'), 'targets'), '');
   };
@@ -44,9 +44,11 @@ test('up says what it does not have', { skip: missing }, async t => {
 
 test('what is not understood ends with 2, what is not possible here with 3', { skip: missing }, async t => {
   const stack = await openContainers(t);
+  succeeded(await stack.platform('up'), 'up');
   const codes: (number | null)[] = [];
   for (const args of [
     ['sing'], ['inject'], ['inject', 'thunder'], ['inject', 'port-dropped'], ['recover', 'thunder'],
+    ['inject', 'config-refused', 'XYZ', 'missing'],
   ]) codes.push((await stack.platform(...args)).code);
-  assert.deepEqual(codes, [2, 2, 2, 3, 2]);
+  assert.deepEqual(codes, [2, 2, 2, 3, 2, 2]);
 });

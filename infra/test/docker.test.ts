@@ -7,7 +7,8 @@ import { root, runIn } from './stack.ts';
 import { missing, openContainers, succeeded } from './docker-stack.ts';
 import type { Containers } from './docker-stack.ts';
 
-test('two nodes run one image, are sound, keep their orders through halt and up, and leave nothing after destroy', { skip: missing }, async t => {
+const whole = 'two nodes run one image, are sound, keep orders through halt and up, and leave nothing after destroy';
+test(whole, { skip: missing }, async t => {
   const stack = await openContainers(t, { NODE: 'control worker1' });
   const strict = () => stack.broken({ STRICT: '1' });
   succeeded(await stack.platform('up'), 'up');
@@ -38,12 +39,14 @@ test('one stack', { skip: missing }, async t => {
   const stack = await openContainers(t);
   succeeded(await stack.platform('up'), 'up');
 
-  await t.test('a running stack is left alone by a second up, and mended by up after docker kill, a lost network and a pause', async () => {
+  const mended = 'a running stack is left alone by a second up, and mended by up after a kill, a lost network, a pause';
+  await t.test(mended, async () => {
     const { instance_id: before } = await stack.ask('/version');
     succeeded(await stack.platform('up'), 'a second up');
     assert.equal((await stack.ask('/version'))['instance_id'], before);
-    const [api = '', db = ''] = [`${stack.project}-control-api-1`, `${stack.project}-control-db-1`];
-    for (const harm of [['kill', api], ['kill', db], ['pause', db], ['network', 'disconnect', `${stack.project}-control_front`, api]]) {
+    const { api, db } = stack;
+    const cut = ['network', 'disconnect', `${stack.project}_front`, api];
+    for (const harm of [['kill', api], ['kill', db], ['pause', db], cut]) {
       await stack.docker(...harm);
       succeeded(await stack.platform('up'), `up after docker ${harm.join(' ')}`);
       assert.deepEqual(await stack.broken(), [], harm.join(' '));
@@ -51,18 +54,22 @@ test('one stack', { skip: missing }, async t => {
   });
 
   await t.test('the stack comes back by itself after docker restart', async () => {
-    await stack.docker('restart', `${stack.project}-control-db-1`, `${stack.project}-control-api-1`);
+    await stack.docker('restart', stack.db, stack.api);
     // returns once a container is healthy: Compose looks for us
-    succeeded(await stack.compose('services: {}', 'up', '--detach', '--no-recreate', '--wait', '--wait-timeout', '60'), 'wait');
+    const waiting = ['up', '--detach', '--no-recreate', '--wait', '--wait-timeout', '60'];
+    succeeded(await stack.compose('services: {}', ...waiting), 'wait');
     succeeded(await stack.platform('recover'), 'recover');
     assert.deepEqual(await stack.broken(), []);
   });
 
-  await t.test('facts are the same where the processes of the engine are not to be seen, as with an engine in a machine of its own', async st => {
+  await t.test('facts are the same where the processes of the engine are not to be seen', async st => {
+    // as with an engine in a machine of its own
     const elsewhere = ['--pid', '--fork', '--mount-proc'];
-    if ((await runIn(stack.env, 'unshare', [...elsewhere, 'true'])).code !== 0) return st.skip('no process namespace can be made here');
+    const can = await runIn(stack.env, 'unshare', [...elsewhere, 'true']);
+    if (can.code !== 0) return st.skip('no process namespace can be made here');
     const here = JSON.parse(succeeded(await stack.platform('facts'), 'facts'));
-    const there = JSON.parse(succeeded(await runIn(stack.env, 'unshare', [...elsewhere, join(root, 'infra/docker'), 'facts']), 'facts elsewhere'));
+    const unseeing = await runIn(stack.env, 'unshare', [...elsewhere, join(root, 'infra/control'), 'facts']);
+    const there = JSON.parse(succeeded(unseeing, 'facts elsewhere'));
     assert.equal(typeof here.api.uid, 'number');
     // these two may change between two looks
     for (const { api, db } of [here, there]) { delete api.health; delete db.health; }
@@ -70,13 +77,14 @@ test('one stack', { skip: missing }, async t => {
   });
 
   await t.test('the decisive fields of both containers are those of the hardening list', async () => {
-    const [api, db] = JSON.parse(await stack.docker('inspect', `${stack.project}-control-api-1`, `${stack.project}-control-db-1`));
+    const [api, db] = JSON.parse(await stack.docker('inspect', stack.api, stack.db));
     for (const { HostConfig: host, Config: config } of [api, db]) {
       assert.deepEqual(host.CapDrop, ['ALL']);
       assert.deepEqual([host.Privileged, host.ReadonlyRootfs, host.CapAdd, host.Devices], [false, true, null, null]);
       assert.deepEqual(host.SecurityOpt, ['no-new-privileges:true']);
       assert.deepEqual([host.PidMode, host.UTSMode, host.UsernsMode, host.IpcMode], ['', '', '', 'private']);
-      assert.ok(host.PidsLimit > 0 && host.PidsLimit <= 100 && host.Memory > 0 && host.MemorySwap === host.Memory && host.NanoCpus > 0);
+      assert.ok(host.PidsLimit > 0 && host.PidsLimit <= 100 && host.NanoCpus > 0);
+      assert.ok(host.Memory > 0 && host.MemorySwap === host.Memory);
       assert.deepEqual(host.LogConfig, { Type: 'json-file', Config: { 'max-file': '3', 'max-size': '10m' } });
       assert.match(config.Image, /sha256[:-][0-9a-f]{64}$/);
       assert.equal(config.Healthcheck.Test[0], 'CMD');
@@ -84,8 +92,10 @@ test('one stack', { skip: missing }, async t => {
     assert.deepEqual([api.Config.User, db.Config.User, db.Config.StopSignal], ['65532:65532', '999:999', 'SIGINT']);
     assert.deepEqual([api.Config.StopTimeout, db.Config.StopTimeout], [12, 30]);
     assert.deepEqual(api.Mounts.map(mountOf), ['bind /run/secrets/database_password false']);
-    assert.deepEqual(db.Mounts.map(mountOf).sort(), ['bind /docker-entrypoint-initdb.d/role.sh false', 'bind /run/secrets/database_password false',
-      'bind /run/secrets/postgres_password false', 'volume /var/lib/postgresql/data true']);
+    assert.deepEqual(db.Mounts.map(mountOf).sort(), [
+      'bind /docker-entrypoint-initdb.d/role.sh false', 'bind /run/secrets/database_password false',
+      'bind /run/secrets/postgres_password false', 'volume /var/lib/postgresql/data true',
+    ]);
     const secrets = join(stack.state, 'docker/control/secrets');
     assert.equal((await stat(secrets)).mode & 0o777, 0o700);
     assert.equal((await stat(join(secrets, 'database_password'))).mode & 0o777, 0o444);
@@ -98,6 +108,8 @@ const mountOf = (mount: Mount) => `${mount.Type} ${mount.Destination} ${mount.RW
 
 /** Names of what Compose's labels say is of this test. */
 async function owned(stack: Containers, kind: string, ...more: string[]): Promise<string[]> {
-  const list = kind === 'container' ? ['ps', '-a', '--format', '{{.Names}} {{.Label "com.docker.compose.project"}}'] : [kind, 'ls', '--format', '{{.Name}}'];
-  return (await stack.docker(...list, ...more)).split('\n').filter(line => line.includes(stack.project)).sort();
+  const list = kind === 'container' ? ['ps', '-a', '--format', '{{.Names}} {{.Label "com.docker.compose.project"}}']
+    : [kind, 'ls', '--format', '{{.Name}}'];
+  const prefix = stack.env['ORDERS_PROJECT'] ?? '';
+  return (await stack.docker(...list, ...more)).split('\n').filter(line => line.includes(prefix)).sort();
 }

@@ -1,9 +1,10 @@
-// The specification's runbook, typed on this host line by line, and what may befall a machine. On real VMs: make lab TARGET=machines.
+// The specification's runbook typed on this host line by line, and what may befall a machine: make lab TARGET=machines.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import test from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { runIn } from './stack.ts';
+import { readNodes } from '../nodes.ts';
+import { root, runIn } from './stack.ts';
 import type { Run } from './stack.ts';
 
 type Order = Record<string, unknown> & { order_id: string };
@@ -12,9 +13,10 @@ const scale = Number(env['SCALE'] ?? 1);
 const missing = env['PLATFORM'] === 'vagrant' ? false : 'PLATFORM is not vagrant (make lab TARGET=machines)';
 
 test('the machines', { skip: missing, timeout: 3_600_000 }, async t => {
-  assert.equal(await exit('infra/control platform'), 1, 'a platform is in use, and this ends by destroying all: make destroy first');
+  const free = await exit('infra/control platform') === 1;
+  assert.ok(free, 'a platform is in use, and this ends by destroying all: make destroy first');
   t.after(() => typed('make destroy'));
-  const address = (await typed('infra/nodes address control')).trim();
+  const address = readNodes(root)[0]?.address ?? assert.fail('there is no node');
   const base = `http://${address}:8000`;
   let broken = false;
   const step = (name: string, run: () => Promise<void>) => t.test(name, async st => {
@@ -31,11 +33,14 @@ test('the machines', { skip: missing, timeout: 3_600_000 }, async t => {
 
   await step('golden path: make up, make verify', async () => {
     await typed('make up');
-    assert.match(await typed('make verify STRICT=1'), /verdict: reachable yes · alive yes · versioned yes · ready yes · usable yes · lasting yes · contained yes/);
+    const rungs = ['reachable', 'alive', 'versioned', 'ready', 'usable', 'lasting', 'contained'];
+    const verdict = `verdict: ${rungs.map(rung => `${rung} yes`).join(' · ')}`;
+    const told = await typed('make verify STRICT=1');
+    assert.ok(told.includes(verdict), told);
   });
   await step('TCP, health, ready and version from the host; an order goes in and comes back', async () => {
     await typed(`nc -zv ${address} 8000`);
-    assert.deepEqual([await status('/health'), await status('/ready'), await status('/version')], ['200', '200', '200']);
+    for (const path of ['/health', '/ready', '/version']) assert.equal(await status(path), '200', path);
     order = JSON.parse(await typed(`curl -sS -X POST "${base}/order?symbol=BTC&side=buy&qty=1"`)) as Order;
     assert.deepEqual([order['symbol'], order['side'], order['qty']], ['BTC', 'buy', 1]);
     assert.deepEqual(await find(order.order_id), order);
@@ -46,7 +51,7 @@ test('the machines', { skip: missing, timeout: 3_600_000 }, async t => {
     await typed('make up');
     assert.deepEqual(await find(order.order_id), order);
   });
-  await step('by hand in the VM: docker compose stop db, TCP held, health 200, ready 503; start db, make verify', async () => {
+  await step('by hand in the VM: compose stop db, TCP held, health 200, ready 503; start db, make verify', async () => {
     const inside = (line: string) => typed(`cd vagrant && vagrant ssh control -c '${line}'`);
     await inside('docker compose -f infra/docker-compose.yml stop db');
     await typed(`nc -zv ${address} 8000`);
@@ -61,7 +66,7 @@ test('the machines', { skip: missing, timeout: 3_600_000 }, async t => {
     await typed('make up && make verify');
     assert.deepEqual(await find(order.order_id), order);
   });
-  await step('killed hard while orders are written: after make up every accepted order is there, and verify is green', async () => {
+  await step('killed hard while orders are written: after make up every accepted order is there', async () => {
     const accepted = await writeUntilKilled(base);
     await typed('make up');
     const lost: unknown[] = [];
@@ -98,7 +103,9 @@ async function writeUntilKilled(base: string): Promise<Order[]> {
     await pause(50);
   }
   // the hypervisor's process itself, so that nothing in the machine or around it can end in order
-  await typed('if [ -f /run/libvirt/qemu/orders_control.pid ]; then kill -KILL "$(cat /run/libvirt/qemu/orders_control.pid)"; else VBoxManage controlvm orders-control poweroff; fi');
+  const pidFile = '/run/libvirt/qemu/orders_control.pid';
+  const killed = `kill -KILL "$(cat ${pidFile})"`;
+  await typed(`if [ -f ${pidFile} ]; then ${killed}; else VBoxManage controlvm orders-control poweroff; fi`);
   stop.abort();
   await writers;
   return accepted;

@@ -1,38 +1,73 @@
 // A process stack for one test: state folder and ports of its own, removed with the test.
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { ProcessFacts } from '../platform.ts';
 
-export const root = new URL('../../..', import.meta.url).pathname;
+export const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 export type Run = { code: number | null; stdout: string; stderr: string };
-export type Stack = { env: NodeJS.ProcessEnv; state: string; port: number; run: (command: string, ...args: string[]) => Promise<Run>; control: (...args: string[]) => Promise<Run> };
+export type Stack = {
+  env: NodeJS.ProcessEnv;
+  state: string;
+  port: number;
+  dbPort: number;
+  run: (command: string, ...args: string[]) => Promise<Run>;
+  control: (...args: string[]) => Promise<Run>;
+  /** The same with other variables. */
+  controlWith: (env: NodeJS.ProcessEnv, ...args: string[]) => Promise<Run>;
+  facts: () => Promise<ProcessFacts>;
+};
 
-export async function openStack(t: TestContext): Promise<Stack> {
-  const state = await mkdtemp(join(tmpdir(), 'orders-stack-'));
-  await chmod(state, 0o755);
+/** `name`: of the state folder. */
+export async function openStack(t: TestContext, name = 'state'): Promise<Stack> {
+  const parent = await realpath(await mkdtemp(join(tmpdir(), 'orders-stack-')));
+  await chmod(parent, 0o755);
+  const state = join(parent, name);
+  await mkdir(state);
   const [port, dbPort] = [await freePort(), await freePort()];
   const { NODE_TEST_CONTEXT: _, TARGETS: _t, NODE: _n, ...outside } = process.env;
-  const env = { ...outside, PLATFORM: 'process', ORDERS_STATE: state, ORDERS_PORT: String(port), ORDERS_DB_PORT: String(dbPort) };
+  const env = {
+    ...outside, PLATFORM: 'process', ORDERS_STATE: state, ORDERS_PORT: String(port), ORDERS_DB_PORT: String(dbPort),
+    // a drain that nobody waits for
+    DRAIN_GRACE_MS: '100',
+  };
   const run: Stack['run'] = (command, ...args) => runIn(env, command, args);
-  const control: Stack['control'] = (...args) => run(join(root, 'infra/control'), ...args);
+  const program = join(root, 'infra/control');
+  const controlWith: Stack['controlWith'] = (more, ...args) => runIn({ ...env, ...more }, program, args);
+  const control: Stack['control'] = (...args) => controlWith({}, ...args);
   t.after(async () => {
     const gone = await control('destroy');
-    await rm(state, { recursive: true, force: true });
+    await rm(parent, { recursive: true, force: true });
     if (gone.code !== 0) throw new Error(`destroy failed: ${gone.stderr}`);
   });
-  return { env, state, port, run, control };
+  const facts: Stack['facts'] = async () => JSON.parse((await control('facts')).stdout) as ProcessFacts;
+  return { env, state, port, dbPort, run, control, controlWith, facts };
 }
 
-export function runIn(env: NodeJS.ProcessEnv, command: string, args: string[]): Promise<Run> {
+/** Where a stack's node lies, and its database's data. */
+export const folderOf = (stack: Stack) => join(stack.state, 'process/control');
+export const dataOf = (stack: Stack) => join(folderOf(stack), 'db/data');
+
+/** What was said by what had to succeed. */
+export async function must(answer: Promise<Run>): Promise<Run> {
+  const seen = await answer;
+  assert.equal(seen.code, 0, seen.stderr);
+  return seen;
+}
+
+export function runIn(env: NodeJS.ProcessEnv, command: string, args: string[], input = ''): Promise<Run> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { env, cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { env, cwd: root, stdio: ['pipe', 'pipe', 'pipe'] });
     let [stdout, stderr] = ['', ''];
     child.stdout.on('data', chunk => { stdout += chunk; });
     child.stderr.on('data', chunk => { stderr += chunk; });
+    child.stdin.on('error', () => undefined).end(input);
     child.on('error', reject);
     child.on('close', code => resolve({ code, stdout, stderr }));
   });

@@ -28,7 +28,7 @@ export type Testbed = Runner & {
 };
 
 export const root = fileURLToPath(new URL('../../../', import.meta.url));
-const cluster = join(root, 'infra/cluster');
+const cluster = join(root, 'infra/dist/process/database/cluster-program.js');
 const programs = { ours: '../main.js', bare: './bare.js' };
 const surroundings = { PATH: process.env['PATH'] ?? '', PG_BIN: process.env['PG_BIN'] ?? '', LC_ALL: 'C' };
 
@@ -85,23 +85,23 @@ export function openProcesses() {
     // Not the usual temporary folder, which may be memory: fsync costs nothing there.
     dir = mkdtempSync(join(process.env['TMPDIR'] || '/var/tmp', 'orders-bench-'));
     const port = await freePort();
-    await run(cluster, ['init', dir, String(port)], 60_000);
-    await run(cluster, ['start', dir], 60_000);
+    await run(process.execPath, [cluster, 'init', dir, String(port)], 60_000);
+    await run(process.execPath, [cluster, 'start', dir], 60_000);
     const login = { port, password: (await readFile(join(dir, 'password'), 'utf8')).trim() };
     const psql = async (...statements: string[]): Promise<string> => {
-      const args = ['psql', dir, '-At', ...statements.flatMap(statement => ['-c', statement])];
-      return (await run(cluster, args, 600_000)).trim();
+      const args = [cluster, 'psql', dir, '-At', ...statements.flatMap(statement => ['-c', statement])];
+      return (await run(process.execPath, args, 600_000)).trim();
     };
     return { dir, login, ids, run, psql, start: name => start(name, login, ids) };
   }
 
   async function end(): Promise<void> {
     // What makes or starts the cluster is short, and killed half-way it could leave a server that nobody knows.
-    const patient = ({ spawnargs }: ChildProcess): boolean => /^(init|start)$/.test(spawnargs[1] ?? '');
+    const patient = ({ spawnargs }: ChildProcess): boolean => /^(init|start)$/.test(spawnargs[2] ?? '');
     for (const child of running.keys()) if (!patient(child)) kill(child);
     await Promise.all(running.values());
     if (dir === '') return;
-    await promisify(execFile)(cluster, ['remove', dir], { env: surroundings });
+    await promisify(execFile)(process.execPath, [cluster, 'remove', dir], { env: surroundings });
     await rm(dir, { recursive: true, force: true });
   }
   return { open, run, close: () => (closing ??= end()) };

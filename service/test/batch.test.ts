@@ -30,7 +30,9 @@ async function outcomes(work: Promise<unknown>[]): Promise<(string | null)[]> {
 }
 
 /** While one statement is held, everything else gathers behind it and then goes together. */
-async function together<T>(t: TestContext, store: Store, orders: NewOrder[], act: (all: Promise<unknown>[]) => Promise<T>): Promise<T> {
+async function together<T>(
+  t: TestContext, store: Store, orders: NewOrder[], act: (all: Promise<unknown>[]) => Promise<T>,
+): Promise<T> {
   const { release, untilHeld } = await holdInserts(t, database);
   const first = store.place(newOrder());
   await untilHeld('1');
@@ -47,7 +49,9 @@ const patient = { waitTimeoutMs: 20_000, statementTimeoutMs: 20_000, lockTimeout
 
 test('orders that wait leave together, those with one key apart, each with its own answer', async t => {
   const store = await open(t, { ...patient, lockTimeoutMs: 19_000, writeConnections: 1 });
-  const orders = Array.from({ length: 300 }, (_, at) => newOrder({ key: at < 200 ? `pair-${at % 100}` : null, qty: `${at + 1}` }));
+  const orders = Array.from(
+    { length: 300 }, (_, at) => newOrder({ key: at < 200 ? `pair-${at % 100}` : null, qty: `${at + 1}` }),
+  );
   const before = store.stats().batches;
   await together(t, store, orders, async all => {
     const placed = await Promise.all(all);
@@ -59,7 +63,8 @@ test('orders that wait leave together, those with one key apart, each with its o
 });
 
 for (const [what, spoil] of [
-  ['a trigger refuses its symbol', { symbol: 'BAD' }], ['its id is taken by another key', { orderId: '00000000-0000-4000-8000-000000000001' }],
+  ['a trigger refuses its symbol', { symbol: 'BAD' }],
+  ['its id is taken by another key', { orderId: '00000000-0000-4000-8000-000000000001' }],
 ] as const) {
   test(`one bad row in a batch of 64 fails alone: ${what}`, async t => {
     const store = await open(t, { ...patient, lockTimeoutMs: 19_000, writeConnections: 1 });
@@ -71,7 +76,9 @@ for (const [what, spoil] of [
       await database.psql('drop function picky cascade');
     });
     const orders = Array.from({ length: 64 }, (_, at) => newOrder(at === 30 ? spoil : {}));
-    const failed = (await together(t, store, orders, outcomes)).map((reason, at) => (reason === null ? null : `${at} ${reason}`));
+    const failed = (await together(t, store, orders, outcomes)).map(
+      (reason, at) => (reason === null ? null : `${at} ${reason}`),
+    );
     assert.deepEqual(failed.filter(Boolean), ['30 bug unknown']);
     const ids = orders.filter((_, at) => at !== 30).map(({ orderId }) => `'${orderId}'`).join(',');
     assert.equal(await database.psql(`select count(*) from orders where order_id in (${ids})`), '63');
@@ -83,16 +90,22 @@ test('one key that another process holds costs its own order a 503, and the 63 b
   const other = openSession(t, database);
   await other(`begin; insert into orders values ('${randomUUID()}', 'BTC', 'buy', 1, 'held')`);
   // the first two take the two connections, so that the rest gathers
-  const orders = [newOrder(), newOrder(), ...Array.from({ length: 64 }, (_, at) => newOrder(at === 20 ? { key: 'held' } : {}))];
+  const orders = [
+    newOrder(), newOrder(), ...Array.from({ length: 64 }, (_, at) => newOrder(at === 20 ? { key: 'held' } : {})),
+  ];
   const { batches, batched } = store.stats();
   const told = await outcomes(orders.map(order => store.place(order)));
   await other('rollback');
-  assert.deepEqual(told.map((reason, at) => reason && `${at} ${reason}`).filter(Boolean), ['22 unavailable lock_timeout']);
-  assert.ok(store.stats().batched - batched > 2 * (store.stats().batches - batches) || store.stats().batches - batches > 64);
+  assert.deepEqual(
+    told.map((reason, at) => reason && `${at} ${reason}`).filter(Boolean), ['22 unavailable lock_timeout'],
+  );
+  assert.ok(
+    store.stats().batched - batched > 2 * (store.stats().batches - batches) || store.stats().batches - batches > 64,
+  );
   assert.equal(await database.psql("select count(*) from orders where idempotency_key = 'held'"), '0');
 });
 
-test('two processes that write the same thousand keys in opposite order: no deadlock seen, a thousand orders', async t => {
+test('two processes write the same thousand keys in opposite order: no deadlock seen, a thousand orders', async t => {
   const stores = [await open(t, patient), await open(t, patient)];
   // Rows that take a moment, so that the statements of the two do overlap.
   await database.psql(`create function slow() returns trigger language plpgsql as
@@ -113,7 +126,7 @@ test('two processes that write the same thousand keys in opposite order: no dead
   assert.deepEqual(stores.map(store => store.stats().batched), [1000, 1000]);
 });
 
-test('a table locked for 5 s: look-ups are answered, orders refused in time, and none that was refused is stored', async t => {
+test('a table locked for 5 s: look-ups are answered, orders refused in time, and none of those is stored', async t => {
   const store = await open(t);
   const known = await store.place(newOrder());
   const other = openSession(t, database);
@@ -183,7 +196,9 @@ test('tables of a newer build are told as not ready', async t => {
 });
 
 test('whatever role and database are set to, commits are waited for', async t => {
-  await database.psql('alter role orders set synchronous_commit = off; alter database orders set synchronous_commit = off');
+  await database.psql(
+    'alter role orders set synchronous_commit = off; alter database orders set synchronous_commit = off',
+  );
   t.after(async () => {
     await database.psql('alter role orders reset synchronous_commit; alter database orders reset synchronous_commit');
   });
@@ -198,7 +213,7 @@ test('whatever role and database are set to, commits are waited for', async t =>
   assert.equal(await database.psql('select distinct setting from seen'), 'on');
 });
 
-test('behind a pooler that drops what is asked for, a database that does not wait for commits is told as not ready', async t => {
+test('behind a pooler that drops what is asked for, a database that waits for no commit is not ready', async t => {
   await database.psql('alter role orders set synchronous_commit = off');
   t.after(async () => {
     await database.psql('alter role orders reset synchronous_commit');
@@ -223,7 +238,9 @@ test('behind a pooler that drops what is asked for, a database that does not wai
 });
 
 test('an order whose time ran out while tables were made is refused, and not stored after all', async t => {
-  const store = await open(t, { connectTimeoutMs: 300, queryTimeoutMs: 1500, statementTimeoutMs: 1190, lockTimeoutMs: 1180 });
+  const store = await open(
+    t, { connectTimeoutMs: 300, queryTimeoutMs: 1500, statementTimeoutMs: 1190, lockTimeoutMs: 1180 },
+  );
   await store.place(newOrder());
   const [dropping, making] = [openSession(t, database), openSession(t, database)];
   await making('select pg_advisory_lock(7201, 1)');

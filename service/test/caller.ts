@@ -44,6 +44,8 @@ export function openCallers(port: number, count: number, { heed }: { heed: boole
   };
 }
 
+const reset: unknown[] = ['ECONNRESET', 'EPIPE'];
+
 function placeOne(port: number, agent: Agent): Promise<Outcome> {
   return new Promise(resolve => {
     const req = request({ host: '127.0.0.1', port, agent, method: 'POST', path, timeout: 10_000 }, res => {
@@ -54,7 +56,7 @@ function placeOne(port: number, agent: Agent): Promise<Outcome> {
     req.once('timeout', () => req.destroy(new Error('no answer')));
     req.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ECONNREFUSED') resolve('refused');
-      else if (error.code === 'ECONNRESET' || error.code === 'EPIPE') resolve(req.reusedSocket ? 'resetReused' : 'resetNew');
+      else if (reset.includes(error.code)) resolve(req.reusedSocket ? 'resetReused' : 'resetNew');
       else resolve({ wrong: error.message });
     });
     req.end();

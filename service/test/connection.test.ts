@@ -31,18 +31,24 @@ async function openPeer(t: TestContext, answer: (socket: Socket) => void, allowH
 
 function openTold(port: number): { connection: Connection; deaths: string[] } {
   const deaths: string[] = [];
-  const connection = new Connection(storeOptions('secret', port, { connectTimeoutMs: 200 }), (_, code) => deaths.push(code));
+  const connection = new Connection(
+    storeOptions('secret', port, { connectTimeoutMs: 200 }), (_, code) => deaths.push(code),
+  );
   return { connection, deaths };
 }
 
 async function die(connection: Connection, budgetMs = 1000): Promise<ConnectionError> {
-  const error: unknown = await connection.run(sql => sql`select 1`, budgetMs).then(() => null, (thrown: unknown) => thrown);
+  const error: unknown = await connection.run(sql => sql`select 1`, budgetMs).then(
+    () => null, (thrown: unknown) => thrown,
+  );
   assert.ok(error instanceof ConnectionError);
   return error;
 }
 
 function message(kind: string, ...parts: (string | number)[]): Buffer {
-  const body = Buffer.concat(parts.map(part => (typeof part === 'string' ? Buffer.from(`${part}\0`) : Buffer.from([part >> 24, part >> 16, part >> 8, part]))));
+  const bytes = (part: string | number) =>
+    typeof part === 'string' ? Buffer.from(`${part}\0`) : Buffer.from([part >> 24, part >> 16, part >> 8, part]);
+  const body = Buffer.concat(parts.map(bytes));
   const head = Buffer.alloc(5, kind);
   head.writeUInt32BE(body.length + 4, 1);
   return Buffer.concat([head, body]);
@@ -54,9 +60,17 @@ const peers: { name: string; code: string; answer: (socket: Socket) => void }[] 
   { name: 'accepts and says nothing', code: 'CONNECT_TIMEOUT', answer: () => {} },
   { name: 'speaks HTTP', code: 'PROTOCOL_ERROR', answer: socket => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n') },
   { name: 'sends noise', code: 'PROTOCOL_ERROR', answer: socket => socket.write(Buffer.alloc(4096, 7)) },
-  { name: 'sends whole messages of no known kind', code: 'PROTOCOL_ERROR', answer: socket => socket.write(message('!', 1)) },
-  { name: 'promises a message without end', code: 'PROTOCOL_ERROR', answer: socket => socket.write(Buffer.from([0x45, 0x7f, 0, 0, 0, 0])) },
-  { name: 'asks for the password in the clear', code: 'PROTOCOL_ERROR', answer: socket => socket.write(message('R', 3)) },
+  {
+    name: 'sends whole messages of no known kind', code: 'PROTOCOL_ERROR',
+    answer: socket => socket.write(message('!', 1)),
+  },
+  {
+    name: 'promises a message without end', code: 'PROTOCOL_ERROR',
+    answer: socket => socket.write(Buffer.from([0x45, 0x7f, 0, 0, 0, 0])),
+  },
+  {
+    name: 'asks for the password in the clear', code: 'PROTOCOL_ERROR', answer: socket => socket.write(message('R', 3)),
+  },
   { name: 'asks for an MD5 password', code: 'PROTOCOL_ERROR', answer: socket => socket.write(message('R', 5, 1)) },
 ];
 
@@ -66,7 +80,10 @@ for (const { name, code, answer } of peers) {
     const { connection, deaths } = openTold(port);
     const printed = t.mock.method(console, 'error', () => {});
     const error = await die(connection);
-    assert.deepEqual([error.code, error.maybeApplied, deaths, connection.alive, connection.proven], [code, false, [code], false, false]);
+    assert.deepEqual(
+      [error.code, error.maybeApplied, deaths, connection.alive, connection.proven],
+      [code, false, [code], false, false],
+    );
     // What the library does next it does on timers: each later statement must meet the same dead connection.
     for (let again = 0; again < 20; again += 1) assert.equal((await die(connection)).code, code);
     await until(seen.open, open => open === 0, 2000);
@@ -101,7 +118,7 @@ for (const [how, parts] of [
   });
 }
 
-test('a session that freezes in the middle of a statement is given up at the deadline, and the statement may have been done', async t => {
+test('a session that freezes in mid-statement is given up at the deadline, and the statement may be done', async t => {
   const { port, seen } = await openPeer(t, socket => {
     socket.once('data', () => socket.write(Buffer.concat([message('R', 0), Buffer.from([0x5a, 0, 0, 0, 5, 0x49])])));
   }, true);
@@ -111,7 +128,9 @@ test('a session that freezes in the middle of a statement is given up at the dea
   assert.deepEqual([error.code, error.maybeApplied, deaths], ['DEADLINE', true, ['DEADLINE']]);
   assert.ok(performance.now() - startedMs < 600);
   // A socket that was only half closed would stay for as long as the peer keeps silent; the one left is the peer's own.
-  await until(() => process.getActiveResourcesInfo().filter(name => name === 'TCPSocketWrap').length, count => count === 1, 2000);
+  await until(
+    () => process.getActiveResourcesInfo().filter(name => name === 'TCPSocketWrap').length, count => count === 1, 2000,
+  );
   assert.equal(seen.accepted, 1);
 });
 

@@ -14,7 +14,7 @@ export type Owner = { after(close: () => Promise<void>): void };
 export type Database = {
   port: number;
   password: string;
-  /** A verb of infra/cluster: start, stop, kill, freeze, thaw, … */
+  /** A verb of the cluster program: start, stop, kill, freeze, thaw, … */
   cluster(verb: string, ...more: string[]): Promise<string>;
   /** Runs SQL as the superuser; gives back the bare rows. In the database orders, or in one that is always there. */
   psql(text: string, database?: 'orders' | 'postgres'): Promise<string>;
@@ -26,7 +26,9 @@ export const root = fileURLToPath(new URL('../../../', import.meta.url));
 export async function openDatabase(owner: Owner): Promise<Database> {
   const dir = await mkdtemp(join(tmpdir(), "orders' test-"));
   const cluster = async (verb: string, ...more: string[]): Promise<string> => {
-    const { stdout } = await promisify(execFile)(join(root, 'infra/cluster'), [verb, dir, ...more], { timeout: 60_000 });
+    const program = join(root, 'infra/dist/process/database/cluster-program.js');
+    const args = [program, verb, dir, ...more];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 60_000 });
     return stdout.trim();
   };
   owner.after(async () => {
@@ -37,7 +39,9 @@ export async function openDatabase(owner: Owner): Promise<Database> {
   await cluster('init', String(port));
   await cluster('start');
   const password = (await readFile(join(dir, 'password'), 'utf8')).trim();
-  return { port, password, cluster, psql: (text, database = 'orders') => cluster('psql', '-d', database, '-At', '-c', text) };
+  return {
+    port, password, cluster, psql: (text, database = 'orders') => cluster('psql', '-d', database, '-At', '-c', text),
+  };
 }
 
 /** Store options with the service's defaults, for the given port. Readiness is asked anew each time. */
@@ -53,7 +57,9 @@ export function storeOptions(password: string, port: number, more: Partial<Store
 /** A session of the test's own, for as long as it likes. */
 export function openSession(owner: Owner, { password, port }: Database): (text: string) => Promise<unknown> {
   const patience = { statementTimeoutMs: 60_000, lockTimeoutMs: 60_000 };
-  const connection = new Connection({ ...storeOptions(password, port), ...patience, applicationName: 'test' }, () => {});
+  const connection = new Connection(
+    { ...storeOptions(password, port), ...patience, applicationName: 'test' }, () => {},
+  );
   owner.after(async () => connection.end());
   return text => connection.run(sql => sql.unsafe(text), 60_000);
 }

@@ -16,16 +16,23 @@ let database: Database;
 before(async () => { database = await openDatabase({ after: close => void closers.push(close) }); });
 after(async () => { for (const close of closers) await close(); });
 
-const ready = async (port: number): Promise<number | undefined> => (await talk({ port, bytes: get('/ready', 'Connection: close') })).answers[0]?.status;
+const ready = async (port: number): Promise<number | undefined> => {
+  const { answers } = await talk({ port, bytes: get('/ready', 'Connection: close') });
+  return answers[0]?.status;
+};
 
 async function start(t: TestContext, env: Record<string, string> = {}): Promise<Running> {
-  const service = await startService(t, { DATABASE_PORT: String(database.port), DATABASE_PASSWORD: database.password, LOG_LEVEL: 'warn', DRAIN_GRACE_MS: '1000', ...env });
+  const { port, password } = database;
+  const service = await startService(t, {
+    DATABASE_PORT: String(port), DATABASE_PASSWORD: password, LOG_LEVEL: 'warn', DRAIN_GRACE_MS: '1000', ...env,
+  });
   await until(() => ready(service.port), status => status === 200, 10_000);
   return service;
 }
 
 for (const heed of [true, false]) {
-  const promise = heed ? 'who heeds readiness has no failed request' : 'who does not has no reset on a connection in use';
+  const promise = heed ? 'who heeds readiness has no failed request'
+    : 'who does not has no reset on a connection in use';
   test(`${rounds} SIGTERMs under load: ${promise}, exit 0`, async t => {
     let service = await start(t);
     const callers = openCallers(service.port, 16, { heed });
@@ -35,7 +42,9 @@ for (const heed of [true, false]) {
       await until(() => callers.tally.ok, ok => ok > enough, 20_000);
       service.child.kill('SIGTERM');
       await until(() => ready(service.port), status => status === 503, 500);
-      assert.equal((await talk({ port: service.port, bytes: get('/health', 'Connection: close') })).answers[0]?.status, 200);
+      assert.equal(
+        (await talk({ port: service.port, bytes: get('/health', 'Connection: close') })).answers[0]?.status, 200,
+      );
       assert.equal((await service.exited).code, 0);
       service = await start(t, { PORT: String(service.port) });
     }
@@ -54,7 +63,10 @@ for (const [state, verb, back] of [['frozen', 'freeze', 'thaw'], ['killed', 'kil
     const { port } = service;
     const order = post(['Content-Length: 0'], '', '/order?symbol=BTC&side=buy&qty=1');
     const orders = Array.from({ length: 20 }, () => talk({ port, bytes: order, until: 1, deadlineMs: 9000 }));
-    await until(async () => (await talk({ port, bytes: get('/health', 'Connection: close') })).answers[0]?.status, status => status === 200, 2000);
+    await until(
+      async () => (await talk({ port, bytes: get('/health', 'Connection: close') })).answers[0]?.status,
+      status => status === 200, 2000,
+    );
     const atMs = performance.now();
     service.child.kill('SIGTERM');
     try {

@@ -1,4 +1,4 @@
-// The routes over a store in memory: answers, problems, keys, media types, and the store's troubles as callers see them.
+// The routes over a store in memory: answers, problems, keys, media types, and the store's troubles as seen by callers.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -14,7 +14,10 @@ const order = '/order?symbol=BTC&side=buy&qty=1.50';
 async function open(t: TestContext, store: FakeStore = openFakeStore()): Promise<Call> {
   const { port } = await openLayer(t, realRoutes(store));
   return async (method, path, headers = {}, body) => {
-    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers, redirect: 'manual', ...(body === undefined ? {} : { body }) });
+    const answer = await fetch(
+      `http://127.0.0.1:${port}${path}`,
+      { method, headers, redirect: 'manual', ...(body === undefined ? {} : { body }) },
+    );
     const text = await answer.text();
     return { status: answer.status, headers: answer.headers, body: text === '' ? {} : JSON.parse(text) };
   };
@@ -30,12 +33,16 @@ test('an order comes back from its Location with equal values', async t => {
   assert.match(String(created_at), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   const read = await call('GET', `/orders/${order_id}`);
   assert.deepEqual([read.status, read.body], [200, placed.body]);
-  assert.deepEqual((await call('GET', `/orders/${String(order_id).toUpperCase()}`)).body, placed.body, 'RFC 9562: either case');
+  assert.deepEqual(
+    (await call('GET', `/orders/${String(order_id).toUpperCase()}`)).body, placed.body, 'RFC 9562: either case',
+  );
 });
 
 test('the log of a placed order and of a look-up names the order', async t => {
   const { port, told } = await openLayer(t, realRoutes());
-  const placed: { order_id: string } = JSON.parse(await (await fetch(`http://127.0.0.1:${port}${order}`, { method: 'POST' })).text());
+  const placed: { order_id: string } = JSON.parse(
+    await (await fetch(`http://127.0.0.1:${port}${order}`, { method: 'POST' })).text(),
+  );
   await (await fetch(`http://127.0.0.1:${port}/orders/${placed.order_id}`)).text();
   assert.deepEqual(told.map(({ note }) => note.orderId), [placed.order_id, placed.order_id]);
 });
@@ -43,7 +50,9 @@ test('the log of a placed order and of a look-up names the order', async t => {
 test('a problem without a type of its own has the phrase of its status as title', async t => {
   const call = await open(t);
   const { body } = await call('POST', '/order?symbol=BTC');
-  assert.deepEqual([body['type'], body['title'], body['status'], body['code']], ['about:blank', 'Bad Request', 400, 'invalid_order']);
+  assert.deepEqual(
+    [body['type'], body['title'], body['status'], body['code']], ['about:blank', 'Bad Request', 400, 'invalid_order'],
+  );
 });
 
 test('an unknown order is 404 whether or not its id looks like one', async t => {
@@ -56,38 +65,53 @@ test('an unknown order is 404 whether or not its id looks like one', async t => 
 
 test('HEAD is where GET is, OPTIONS tells what is, anything else is 405 and says so too', async t => {
   const call = await open(t);
-  for (const [path, allow] of [['/health', 'GET, HEAD, OPTIONS'], ['/order', 'OPTIONS, POST'], ['/orders/x', 'GET, HEAD, OPTIONS']] as const) {
+  for (const [path, allow] of [
+    ['/health', 'GET, HEAD, OPTIONS'], ['/order', 'OPTIONS, POST'], ['/orders/x', 'GET, HEAD, OPTIONS'],
+  ] as const) {
     const options = await call('OPTIONS', path);
     assert.deepEqual([options.status, options.headers.get('allow')], [204, allow]);
     const wrong = await call('DELETE', path);
-    assert.deepEqual([wrong.status, wrong.headers.get('allow'), wrong.body['code']], [405, allow, 'method_not_allowed']);
+    assert.deepEqual(
+      [wrong.status, wrong.headers.get('allow'), wrong.body['code']], [405, allow, 'method_not_allowed'],
+    );
   }
   const [head, full] = [await call('HEAD', '/health'), await call('GET', '/health')];
   assert.deepEqual([head.status, head.headers.get('content-length')], [200, full.headers.get('content-length')]);
   assert.equal((await call('GET', '/order')).status, 405);
-  for (const path of ['/', '/Health', '/health/', '//health', '/%68ealth', '/orders', '/orders/a/b']) assert.equal((await call('GET', path)).body['code'], 'not_found', path);
+  for (const path of ['/', '/Health', '/health/', '//health', '/%68ealth', '/orders', '/orders/a/b']) {
+    assert.equal((await call('GET', path)).body['code'], 'not_found', path);
+  }
 });
 
 test('a body must be JSON in UTF-8 where a body is taken at all', async t => {
   const call = await open(t);
   const json = '{"symbol":"BTC","side":"buy","qty":1}';
   for (const type of [
-    'application/json', 'application/json; charset=utf-8', 'Application/JSON;charset="UTF-8"', 'application/json\t;\t charset=utf-8',
+    'application/json', 'application/json; charset=utf-8', 'Application/JSON;charset="UTF-8"',
+    'application/json\t;\t charset=utf-8',
     'application/json;', 'application/json; CHARSET="ut\\f-8"',
   ]) {
     assert.equal((await call('POST', '/order', { 'content-type': type }, json)).status, 201, type);
   }
   for (const type of [
-    'text/plain', 'application/json; charset=latin1', 'application/x-www-form-urlencoded', 'application/jsonp', '', 'appli cation/json',
-    'application /json', 'application/json; charset = utf-8', 'application/json; charset=utf-8; charset=latin1', 'application/json charset=utf-8',
+    'text/plain', 'application/json; charset=latin1', 'application/x-www-form-urlencoded', 'application/jsonp', '',
+    'appli cation/json',
+    'application /json', 'application/json; charset = utf-8', 'application/json; charset=utf-8; charset=latin1',
+    'application/json charset=utf-8',
   ]) {
-    assert.equal((await call('POST', '/order', { 'content-type': type }, json)).body['code'], 'unsupported_media_type', type);
+    assert.equal(
+      (await call('POST', '/order', { 'content-type': type }, json)).body['code'], 'unsupported_media_type', type,
+    );
   }
-  const coded = (coding: string): Promise<Seen> => call('POST', '/order', { 'content-type': 'application/json', 'content-encoding': coding }, json);
+  const coded = (coding: string): Promise<Seen> => call(
+    'POST', '/order', { 'content-type': 'application/json', 'content-encoding': coding }, json,
+  );
   const refused = await coded('gzip');
   assert.deepEqual([refused.status, refused.headers.get('accept-encoding')], [415, 'identity']);
   assert.equal((await coded('Identity')).status, 201);
-  assert.equal((await call('POST', '/order', { 'content-type': 'application/json' }, '{')).body['code'], 'invalid_json');
+  assert.equal(
+    (await call('POST', '/order', { 'content-type': 'application/json' }, '{')).body['code'], 'invalid_json',
+  );
 });
 
 test('the same key and order get the first answer again, bare or quoted; another order is 422', async t => {
@@ -95,7 +119,9 @@ test('the same key and order get the first answer again, bare or quoted; another
   const call = await open(t, store);
   const first = await call('POST', order, { 'idempotency-key': 'k-1' });
   const again = await call('POST', '/order?symbol=BTC&side=buy&qty=1.5', { 'idempotency-key': '"k-1"' });
-  assert.deepEqual([again.status, again.body, again.headers.get('location')], [201, first.body, first.headers.get('location')]);
+  assert.deepEqual(
+    [again.status, again.body, again.headers.get('location')], [201, first.body, first.headers.get('location')],
+  );
   for (const other of ['symbol=ETH&side=buy&qty=1.5', 'symbol=BTC&side=sell&qty=1.5', 'symbol=BTC&side=buy&qty=1.6']) {
     const refused = await call('POST', `/order?${other}`, { 'idempotency-key': 'k-1' });
     assert.deepEqual([refused.status, refused.body['code']], [422, 'idempotency_key_reused']);
@@ -114,7 +140,9 @@ test('the id of an order placed without a key is not a key to it', async t => {
 test('a malformed key is 400 and places nothing', async t => {
   const store = openFakeStore();
   const call = await open(t, store);
-  for (const key of ['', '""', '"a', 'a"', 'a b', 'a, b', '"a", "b"', '"\\a"', 'ü', 'a'.repeat(256), `"${'a'.repeat(256)}"`, 'a;b=c']) {
+  for (const key of [
+    '', '""', '"a', 'a"', 'a b', 'a, b', '"a", "b"', '"\\a"', 'ü', 'a'.repeat(256), `"${'a'.repeat(256)}"`, 'a;b=c',
+  ]) {
     const { status, body } = await call('POST', order, { 'idempotency-key': key });
     assert.deepEqual([status, body['code']], [400, 'invalid_idempotency_key'], key);
   }
@@ -145,14 +173,17 @@ test('a key is 409 while its first request runs, and free again when that has fa
 });
 
 for (const [kind, placing, reading] of [
-  ['unavailable', [503, 'database_unavailable'], [503, 'database_unavailable']], ['unknown', [503, 'outcome_unknown'], [503, 'database_unavailable']],
+  ['unavailable', [503, 'database_unavailable'], [503, 'database_unavailable']],
+  ['unknown', [503, 'outcome_unknown'], [503, 'database_unavailable']],
   ['overloaded', [503, 'overloaded'], [503, 'overloaded']], ['bug', [500, 'internal_error'], [500, 'internal_error']],
 ] as const) {
   test(`a store in trouble of the kind "${kind}" is told without a word of the driver`, async t => {
     const call = await open(t, openFakeStore(() => {
       throw new StoreError(kind, 'connection_lost', 'XX000');
     }));
-    for (const [path, method, wanted] of [[order, 'POST', placing], ['/orders/00000000-0000-4000-8000-000000000000', 'GET', reading]] as const) {
+    for (const [path, method, wanted] of [
+      [order, 'POST', placing], ['/orders/00000000-0000-4000-8000-000000000000', 'GET', reading],
+    ] as const) {
       const { status, headers, body } = await call(method, path);
       assert.deepEqual([status, body['code']], wanted);
       assert.equal(headers.get('retry-after'), status === 503 ? '1' : null);
@@ -162,7 +193,7 @@ for (const [kind, placing, reading] of [
   });
 }
 
-test('an unknown outcome names an order only when no key was sent: with a key an earlier attempt may have stored another id', async t => {
+test('an unknown outcome names an order only without a key: with one, an earlier try may have stored it', async t => {
   const call = await open(t, openFakeStore(() => {
     throw new StoreError('unknown', 'connection_lost', 'XX000');
   }));

@@ -22,7 +22,9 @@ export function openFakeStore(before: () => Promise<void> | void = () => {}): Fa
       await before();
       return orders.get(orderId) ?? null;
     },
-    readiness: { check: async () => up, last: () => up, suspect: () => {}, stats: () => ({ open: 0, opened: 0 }), close: () => {} },
+    readiness: {
+      check: async () => up, last: () => up, suspect: () => {}, stats: () => ({ open: 0, opened: 0 }), close: () => {},
+    },
     stats: () => ({
       connections: { writes: 0, reads: 0, readiness: 0 }, busy: 0, waiting: 0, waitMsTotal: 0, shed: 0, opened: 0,
       discarded: 0, batches: 0, batched: 0, retries: 0,

@@ -1,4 +1,4 @@
-// The running service through every database fault: status, reason and time of each answer. FAULT_TABLE=file writes the table.
+// The running service through every database fault: status, reason, time of each answer. FAULT_TABLE=file writes them.
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { after, test } from 'node:test';
@@ -12,7 +12,8 @@ import { talk } from './raw.ts';
 import { startService } from './running.ts';
 
 type Seen = { text: string; ms: number };
-type Column = 'health' | 'ready' | 'post' | 'get';
+const columns = ['health', 'ready', 'post', 'get'] as const;
+type Column = (typeof columns)[number];
 type Line = { fault: string; answers: Record<Column, Seen[]>; healedMs: number };
 
 const close = 'Connection: close';
@@ -63,9 +64,12 @@ async function goThrough(fault: Fault, api: Client, id: string): Promise<Line> {
 
 function judge(fault: Fault, { answers, healedMs }: Line): void {
   const want: Record<Column, string[]> = { health: ['200'], ready: [fault.ready], post: fault.post, get: fault.get };
-  for (const column of ['health', 'ready', 'post', 'get'] as const) {
+  for (const column of columns) {
     for (const { text, ms } of answers[column]) {
-      assert.ok(want[column].includes(text), `${column}: wanted ${want[column].join(' or ')}, saw ${text} after ${Math.round(ms)} ms`);
+      assert.ok(
+        want[column].includes(text),
+        `${column}: wanted ${want[column].join(' or ')}, saw ${text} after ${Math.round(ms)} ms`,
+      );
       assert.ok(ms < limitMs[column], `${column}: ${text} after ${Math.round(ms)} ms`);
     }
   }
@@ -79,8 +83,11 @@ function cell(seen: Seen[]): string {
 
 function table(lines: Line[]): string {
   const rows = lines.map(({ fault, answers, healedMs }) =>
-    `| ${fault} | ${cell(answers.health)} | ${cell(answers.ready)} | ${cell(answers.post)} | ${cell(answers.get)} | ${Math.ceil(healedMs)} ms |`);
-  return ['| fault | `/health` | `/ready` | `POST /order` | `GET /orders/<id>` | ready again |', '|---|---|---|---|---|---|', ...rows, ''].join('\n');
+    `| ${fault} | ${columns.map(column => cell(answers[column])).join(' | ')} | ${Math.ceil(healedMs)} ms |`);
+  return [
+    '| fault | `/health` | `/ready` | `POST /order` | `GET /orders/<id>` | ready again |', '|---|---|---|---|---|---|',
+    ...rows, '',
+  ].join('\n');
 }
 
 const database = await openDatabase({ after });

@@ -6,7 +6,9 @@ import type { Database } from './database.ts';
 import type { FaultyProxy } from './faulty-proxy.ts';
 
 /** ready, post, get: the answers allowed, as status and reason or code. */
-export type Fault = { name: string; inject(): Promise<unknown>; recover(): Promise<unknown>; ready: string; post: string[]; get: string[] };
+export type Fault = {
+  name: string; inject(): Promise<unknown>; recover(): Promise<unknown>; ready: string; post: string[]; get: string[]
+};
 
 const nothing = ['503 database_unavailable'];
 // The first order goes to a connection that seemed well, those after it may find the queue full.
@@ -25,21 +27,45 @@ export function listNetworkFaults(proxy: FaultyProxy): Fault[] {
   };
   const recover = () => proxy.mode('pass');
   return [
-    { name: 'accepts and closes', inject: become('fin'), recover, ready: '503 connection_lost', post: nothing, get: nothing },
-    { name: 'accepts and is silent', inject: () => proxy.mode('silent'), recover, ready: '503 timeout', post: maybe, get: late },
-    { name: 'answers garbage', inject: become('garbage'), recover, ready: '503 protocol_error', post: nothing, get: nothing },
+    {
+      name: 'accepts and closes', inject: become('fin'), recover, ready: '503 connection_lost', post: nothing,
+      get: nothing,
+    },
+    {
+      name: 'accepts and is silent', inject: () => proxy.mode('silent'), recover, ready: '503 timeout', post: maybe,
+      get: late,
+    },
+    {
+      name: 'answers garbage', inject: become('garbage'), recover, ready: '503 protocol_error', post: nothing,
+      get: nothing,
+    },
   ];
 }
 
 function serverFaults({ cluster, psql }: Database): Fault[] {
   const start = () => cluster('start');
   return [
-    { name: 'absent when the service starts', inject: async () => {}, recover: start, ready: '503 connection_refused', post: nothing, get: nothing },
-    { name: 'stopped', inject: () => cluster('stop'), recover: start, ready: '503 connection_refused', post: nothing, get: nothing },
-    { name: 'killed', inject: () => cluster('kill'), recover: start, ready: '503 connection_refused', post: nothing, get: nothing },
-    { name: 'frozen', inject: () => cluster('freeze'), recover: () => cluster('thaw'), ready: '503 timeout', post: maybe, get: late },
+    {
+      name: 'absent when the service starts', inject: async () => {}, recover: start, ready: '503 connection_refused',
+      post: nothing, get: nothing,
+    },
+    {
+      name: 'stopped', inject: () => cluster('stop'), recover: start, ready: '503 connection_refused', post: nothing,
+      get: nothing,
+    },
+    {
+      name: 'killed', inject: () => cluster('kill'), recover: start, ready: '503 connection_refused', post: nothing,
+      get: nothing,
+    },
+    {
+      name: 'frozen', inject: () => cluster('freeze'), recover: () => cluster('thaw'), ready: '503 timeout',
+      post: maybe, get: late,
+    },
     { name: 'starting up', ...startingUp({ cluster, psql }), ready: '503 starting_up', post: nothing, get: nothing },
-    { name: 'sessions ended by an administrator', inject: () => endSessions(psql), recover: async () => {}, ready: '200', post: ['201'], get: ['200'] },
+    {
+      name: 'sessions ended by an administrator', inject: () => endSessions(psql), recover: async () => {},
+      ready: '200', post: ['201'], get: ['200'],
+    },
   ];
 }
 
@@ -78,6 +104,10 @@ function isThere(pid: number): boolean {
   }
 }
 
+const fullDisk = `create function full_disk() returns trigger language plpgsql as
+    $$ begin raise exception using errcode = '53100'; end $$;
+  create trigger full_disk before insert on orders for each row execute function full_disk()`;
+
 function loginFaults({ psql, password }: Database): Fault[] {
   const byRole = (change: string) => async () => {
     await psql(`alter role orders ${change}`, 'postgres');
@@ -86,15 +116,28 @@ function loginFaults({ psql, password }: Database): Fault[] {
   const rename = (from: string, to: string) => async () => {
     await psql(`alter database ${from} allow_connections false`, 'postgres');
     await psql(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${from}'`, 'postgres');
-    await until(() => psql(`select count(*) from pg_stat_activity where datname = '${from}'`, 'postgres'), count => count === '0', 5000);
+    const sessions = `select count(*) from pg_stat_activity where datname = '${from}'`;
+    await until(() => psql(sessions, 'postgres'), count => count === '0', 5000);
     await psql(`alter database ${from} rename to ${to}`, 'postgres');
     await psql(`alter database ${to} allow_connections true`, 'postgres');
   };
   return [
-    { name: 'wrong password', inject: byRole("password 'another'"), recover: byRole(`password '${password}'`), ready: '503 credentials_rejected', post: nothing, get: nothing },
-    { name: 'role may not log in', inject: byRole('nologin'), recover: byRole('login'), ready: '503 credentials_rejected', post: nothing, get: nothing },
-    { name: 'unknown database', inject: rename('orders', 'gone'), recover: rename('gone', 'orders'), ready: '503 database_missing', post: nothing, get: nothing },
-    { name: 'too many connections', inject: byRole('connection limit 0'), recover: byRole('connection limit -1'), ready: '503 too_many_connections', post: nothing, get: nothing },
+    {
+      name: 'wrong password', inject: byRole("password 'another'"), recover: byRole(`password '${password}'`),
+      ready: '503 credentials_rejected', post: nothing, get: nothing,
+    },
+    {
+      name: 'role may not log in', inject: byRole('nologin'), recover: byRole('login'),
+      ready: '503 credentials_rejected', post: nothing, get: nothing,
+    },
+    {
+      name: 'unknown database', inject: rename('orders', 'gone'), recover: rename('gone', 'orders'),
+      ready: '503 database_missing', post: nothing, get: nothing,
+    },
+    {
+      name: 'too many connections', inject: byRole('connection limit 0'), recover: byRole('connection limit -1'),
+      ready: '503 too_many_connections', post: nothing, get: nothing,
+    },
   ];
 }
 
@@ -105,12 +148,17 @@ function dataFaults({ psql }: Database): Fault[] {
   };
   let locked: Promise<unknown> = Promise.resolve();
   return [
-    { name: 'read-only', inject: readOnly('on'), recover: readOnly('off'), ready: '503 read_only', post: nothing, get: ['200'] },
+    {
+      name: 'read-only', inject: readOnly('on'), recover: readOnly('off'), ready: '503 read_only', post: nothing,
+      get: ['200'],
+    },
     {
       name: 'table locked', ready: '200', post: nothing, get: nothing,
       async inject() {
         locked = psql('begin; lock table orders in access exclusive mode; select pg_sleep(5)').then(() => {}, () => {});
-        await until(() => psql("select count(*) from pg_locks where mode = 'AccessExclusiveLock' and relation = 'orders'::regclass"), count => count === '1', 5000);
+        const locks = `select count(*) from pg_locks
+          where mode = 'AccessExclusiveLock' and relation = 'orders'::regclass`;
+        await until(() => psql(locks), count => count === '1', 5000);
       },
       async recover() {
         await psql("select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'", 'postgres');
@@ -120,10 +168,13 @@ function dataFaults({ psql }: Database): Fault[] {
     {
       // No real disk is filled: the server gives the answer it would give.
       name: 'disk full', ready: '200', post: nothing, get: ['200'],
-      inject: () => psql("create function full_disk() returns trigger language plpgsql as $$ begin raise exception using errcode = '53100'; end $$; create trigger full_disk before insert on orders for each row execute function full_disk()"),
+      inject: () => psql(fullDisk),
       recover: () => psql('drop function full_disk cascade'),
     },
-    { name: 'table missing', inject: () => psql('drop table orders'), recover: async () => {}, ready: '200', post: ['201'], get: ['404 order_not_found'] },
+    {
+      name: 'table missing', inject: () => psql('drop table orders'), recover: async () => {}, ready: '200',
+      post: ['201'], get: ['404 order_not_found'],
+    },
     {
       name: 'table missing, and no right to make it', ready: '503 schema_failed', post: nothing, get: nothing,
       inject: () => psql('revoke create on schema public from orders; drop table orders'),

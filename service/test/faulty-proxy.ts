@@ -3,7 +3,10 @@ import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import type { Owner } from './database.ts';
 
-/** refuse: nobody listens. fin, rst: accepted and ended at once. garbage: another protocol answers. silent: not a byte more, old connections included. */
+/**
+ * refuse: nobody listens. fin, rst: accepted and ended at once. garbage: another protocol answers. silent: not a byte
+ * more, old connections included.
+ */
 export type Mode = 'pass' | 'refuse' | 'fin' | 'rst' | 'garbage' | 'silent';
 
 export type FaultyProxy = {
@@ -74,10 +77,14 @@ export async function openFaultyProxy(owner: Owner, upstreamPort: number): Promi
       for (const [client, upstream] of pairs) hold(client, upstream, next === 'silent');
       if (next === 'refuse') {
         cut('rst');
-        await new Promise<void>(resolve => { server.close(() => resolve()); for (const client of clients) client.destroy(); });
+        const closed = new Promise<void>(resolve => { server.close(() => resolve()); });
+        for (const client of clients) client.destroy();
+        await closed;
       } else if (!server.listening) await listen(server, port);
       // Those that were met with silence never get an answer: they are from before.
-      if (next === 'pass') for (const client of clients) if (![...pairs].some(([known]) => known === client)) client.destroy();
+      if (next === 'pass') {
+        for (const client of clients) if (![...pairs].some(([known]) => known === client)) client.destroy();
+      }
     },
     cutAfter(bytes) { limit = bytes; },
     accepted: () => accepted,

@@ -41,7 +41,8 @@ for (const [what, bytes] of [
   ['a request for it after the login', Buffer.concat([login(0), ...session, login(3)])],
   ['a request for it in the middle of SCRAM', Buffer.concat([...scram.slice(0, 2), login(3)])],
   ['another mechanism', login(10, 'GSSAPI\0\0')], ['a step of SCRAM without a salt', login(11, 'r=abc,i=4096')],
-  ['rounds that would take minutes', login(11, 'r=abc,s=QUJD,i=99999999')], ['HTTP', Buffer.from('HTTP/1.1 400 Bad Request')],
+  ['rounds that would take minutes', login(11, 'r=abc,s=QUJD,i=99999999')],
+  ['HTTP', Buffer.from('HTTP/1.1 400 Bad Request')],
   ['rows before the login', message('D', 'row')], ['a message without end', Buffer.from([0x45, 0x7f, 0, 0, 0, 0])],
 ] as [string, Buffer][]) {
   test(`${what} is refused, however it is cut`, () => {

@@ -22,7 +22,10 @@ test('without any database it listens, is alive, unready with the reason, and st
   assert.deepEqual([placed?.status, JSON.parse(placed?.body ?? '').code], [503, 'database_unavailable']);
   assert.equal((await talk({ port, bytes: get('/health', close) })).answers[0]?.status, 200);
   const changes = lines().filter(({ event }) => event === 'unready' || event === 'database_down');
-  assert.deepEqual(changes.map(({ event, reason }) => `${event} ${reason}`), ['database_down connection_refused', 'unready connection_refused']);
+  assert.deepEqual(
+    changes.map(({ event, reason }) => `${event} ${reason}`),
+    ['database_down connection_refused', 'unready connection_refused'],
+  );
   assert.equal(child.exitCode, null);
 });
 

@@ -53,7 +53,7 @@ test('an "up" is forgotten when a connection dies, a "down" is kept for its time
   assert.equal(seen.probes, 2);
 });
 
-test('a doubt that comes while a probe runs makes its "up" good for those who asked before, and nobody else', async () => {
+test('a doubt that comes while a probe runs makes its "up" good for those who asked before only', async () => {
   const { readiness, seen } = open(10_000, well);
   const first = readiness.check();
   readiness.suspect();

@@ -17,7 +17,8 @@ export const main = fileURLToPath(new URL('../main.js', import.meta.url));
 
 /** What a deployment must say. Nobody listens on the database's port 1. */
 export const required = {
-  HOST: '127.0.0.1', PORT: '8000', DATABASE_HOST: '127.0.0.1', DATABASE_PORT: '1', DATABASE_NAME: 'orders', DATABASE_USER: 'orders',
+  HOST: '127.0.0.1', PORT: '8000', DATABASE_HOST: '127.0.0.1', DATABASE_PORT: '1', DATABASE_NAME: 'orders',
+  DATABASE_USER: 'orders',
   DATABASE_PASSWORD: 'letter-by-letter',
 };
 
@@ -28,7 +29,9 @@ export function spawnService(t: TestContext, env: Record<string, string>, flags:
   let [out, err] = ['', ''];
   child.stdout?.on('data', chunk => { out += String(chunk); });
   child.stderr?.on('data', chunk => { err += String(chunk); });
-  const exited = new Promise<Ended>(resolve => child.once('close', (code, signal) => resolve({ code, signal, ms: performance.now() - startedMs })));
+  const exited = new Promise<Ended>(
+    resolve => child.once('close', (code, signal) => resolve({ code, signal, ms: performance.now() - startedMs })),
+  );
   t.after(async () => {
     child.kill('SIGKILL');
     await exited;
@@ -40,7 +43,9 @@ export function spawnService(t: TestContext, env: Record<string, string>, flags:
 }
 
 /** On a free port, and answering /health when this returns. */
-export async function startService(t: TestContext, env: Record<string, string> = {}, flags: string[] = []): Promise<Running> {
+export async function startService(
+  t: TestContext, env: Record<string, string> = {}, flags: string[] = [],
+): Promise<Running> {
   const service = spawnService(t, { ...required, PORT: String(await freePort()), ...env }, flags);
   const look = (): ReturnType<typeof talk> => talk({ port: service.port, bytes: get('/health', 'Connection: close') });
   await until(look, ({ answers }) => answers[0]?.status === 200, 10_000);

@@ -55,7 +55,10 @@ test('eight stores that start at once on an empty database all make, or find, th
 
 test('an order comes back with the values it was placed with, and quantities are exact', async t => {
   const store = open(t, database.port);
-  for (const [qty, stored] of [['1', '1'], ['0.5', '0.5'], ['12.2500', '12.25'], ['999999999999999', '999999999999999'], ['0.00000000000001', '0.00000000000001'], ['100', '100']]) {
+  for (const [qty, stored] of [
+    ['1', '1'], ['0.5', '0.5'], ['12.2500', '12.25'], ['999999999999999', '999999999999999'],
+    ['0.00000000000001', '0.00000000000001'], ['100', '100'],
+  ]) {
     const order = newOrder({ qty: qty ?? '', side: 'sell', symbol: 'A.B-9' });
     const placed = await store.place(order);
     const { createdAt, ...rest } = placed;
@@ -76,7 +79,9 @@ test('the same key gives the first order again, also to an order with other valu
 test('a thousand keys, each placed three times in parallel, make a thousand orders', async t => {
   const store = open(t, database.port, { waitTimeoutMs: 60_000, queryTimeoutMs: 20_000 });
   const keys = Array.from({ length: 1000 }, (_, number) => `thousand-${number}`);
-  const placed = await Promise.all(keys.flatMap(key => [1, 2, 3].map(async () => `${key} ${(await store.place(newOrder({ key }))).orderId}`)));
+  const placed = await Promise.all(
+    keys.flatMap(key => [1, 2, 3].map(async () => `${key} ${(await store.place(newOrder({ key }))).orderId}`)),
+  );
   assert.equal(new Set(placed).size, 1000);
   assert.equal(await count("idempotency_key like 'thousand-%'"), 1000);
 });
@@ -84,7 +89,8 @@ test('a thousand keys, each placed three times in parallel, make a thousand orde
 test('an insert that gives no row back is never taken for done', async t => {
   const store = open(t, database.port);
   await store.readiness.check();
-  await database.psql('create function swallow() returns trigger language plpgsql as $$ begin return null; end $$; create trigger swallow before insert on orders for each row execute function swallow()');
+  await database.psql(`create function swallow() returns trigger language plpgsql as $$ begin return null; end $$;
+    create trigger swallow before insert on orders for each row execute function swallow()`);
   t.after(async () => { await database.psql('drop function swallow cascade'); });
   const error = await failure(store.place(newOrder()));
   assert.deepEqual([error.kind, error.code], ['unknown', 'NO_ROW']);
@@ -136,12 +142,16 @@ for (const how of ['rst', 'fin'] as const) {
       }
     }));
     clearInterval(cutter);
-    const stored = new Set((await database.psql(`select order_id from orders where idempotency_key like 'storm-${how}-%'`)).split('\n'));
+    const stored = new Set(
+      (await database.psql(`select order_id from orders where idempotency_key like 'storm-${how}-%'`)).split('\n'),
+    );
     const { retries, discarded, batched, batches } = store.stats();
-    const each = `${(batched / batches).toFixed(1)} orders a statement, ${retries} of them under ${discarded} connections that died`;
+    const size = (batched / batches).toFixed(1);
+    const each = `${size} orders a statement, ${retries} of them under ${discarded} connections that died`;
     t.diagnostic(each);
     assert.ok(retries > discarded, `more than one order in flight when the cut came: ${each}`);
-    t.diagnostic(`created ${said.created.size}, refused ${said.not.size}, unknown ${said.unknown}, connections ${proxy.accepted()}`);
+    const fates = `created ${said.created.size}, refused ${said.not.size}, unknown ${said.unknown}`;
+    t.diagnostic(`${fates}, connections ${proxy.accepted()}`);
     assert.ok(said.created.size >= 100 && proxy.accepted() > 50);
     assert.deepEqual([...said.created].filter(id => !stored.has(id)), []);
     assert.deepEqual([...said.not].filter(id => stored.has(id)), []);

@@ -41,7 +41,7 @@ async function openStack(t: TestContext): Promise<Stack> {
     ready: async () => (await fetch(`http://127.0.0.1:${port}/ready`, { signal: AbortSignal.timeout(2_000) })).status,
     // as a file of statements: several on one command line would be one transaction, which ALTER SYSTEM refuses
     sql: async text => {
-      const child = run(`${root}infra/cluster`, ['psql', join(folder, 'process/control/db'), '-At', '-v', 'ON_ERROR_STOP=1'], { env, timeout: 20_000 });
+      const child = run(process.execPath, [`${root}infra/dist/process/database/cluster-program.js`, 'psql', join(folder, 'process/control/db'), '-At'], { env, timeout: 20_000 });
       child.child.stdin?.end(text);
       return (await child).stdout;
     },

@@ -1,0 +1,167 @@
+// What infra/control runs: verbs in, words and exit codes out. Only here an outcome becomes an exit code.
+import { fileURLToPath } from 'node:url';
+import { messageOf, openControl } from './control.ts';
+import type { Control } from './control.ts';
+import { Misunderstood, faultNames } from './platform.ts';
+import type { Ended, FaultName, Outcome, Spoilt } from './platform.ts';
+
+const usage = `infra/control VERB [ARG…]
+  up [NODE…]       starts the system and returns when it can be verified; what runs already is kept
+  halt [NODE…]     stops services first, then machines; the data is kept
+  destroy [NODE…]  stops and removes everything, the data too
+  status [NODE…]   what runs where; exit 1 when something that should run does not, or nothing is up
+  logs [NODE…]     the last lines of every log [LINES=50]
+  targets [NODE…]  one line a node that is up: NODE HOST:PORT
+  facts [NODE…]    what the platform knows of a node, one line of JSON each
+  inject FAULT     breaks something: ${faultNames.join(' ')}
+  inject config-refused VARIABLE missing|malformed
+  recover [FAULT]  undoes one fault, or every one
+  journal          one line for each fault still in place: NODE FAULT SINCE
+  platform         the platform in force; exit 1 when nothing was started
+Nodes: NODE="control worker1" or NODE=all.
+The platform: PLATFORM=, else the one remembered since up, else (for up) the best that is usable here.
+`;
+const codes = { done: 0, failed: 1, misunderstood: 2, impossible: 3 } as const;
+
+// a reader that hangs up early (`| head`) ends the writing, not the verb
+process.stdout.on('error', () => undefined);
+process.stderr.on('error', () => undefined);
+
+async function main([verb = '', ...args]: string[]): Promise<number> {
+  try {
+    const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+    const control = openControl({ env: process.env, root, say: line => process.stderr.write(`${line}\n`) });
+    const act = verbs[verb];
+    if (act !== undefined) return await act(control, args);
+    if (verb !== '') tell(`unknown verb "${verb}"`);
+    process.stderr.write(usage);
+    return codes.misunderstood;
+  } catch (error) {
+    tell(messageOf(error));
+    return error instanceof Misunderstood ? codes.misunderstood : codes.failed;
+  }
+}
+
+const verbs: Record<string, (control: Control, args: string[]) => Promise<number>> = {
+  up: async (control, names) => code(await control.up(names)),
+  halt: async (control, names) => code(await control.halt(names)),
+  destroy: async (control, names) => code(await control.destroy(names)),
+  status: async (control, names) => {
+    const nodes = await control.status(names);
+    if (nodes === undefined) tell('not up: nothing was started');
+    nodes?.forEach(({ line }) => print(line));
+    const runs = nodes !== undefined && nodes.some(node => node.runs) && await noneIsDown(control, nodes);
+    return runs ? codes.done : codes.failed;
+  },
+  logs: async (control, names) => code(await control.logs(print, names)),
+  targets: async (control, names) => {
+    for (const { node, host, port } of await control.targets(names)) print(`${node} ${host}:${port}`);
+    return codes.done;
+  },
+  facts: async (control, names) => {
+    const ends: number[] = [];
+    for (const name of names.length > 0 ? names : await control.chosenNodes()) {
+      const outcome = await control.facts(name);
+      if ('done' in outcome) print(JSON.stringify(outcome.done));
+      ends.push(code(outcome));
+    }
+    return Math.max(...ends);
+  },
+  inject: async (control, [fault, ...rest]) => {
+    if (fault === undefined) throw new Misunderstood('inject FAULT');
+    const name = parseFault(fault);
+    const spoilt = parseSpoilt(name, rest);
+    for (const node of await nodesToBreak(control)) {
+      const outcome = await control.inject(node, name, spoilt);
+      if (!('done' in outcome)) return code(outcome);
+      if (outcome.done !== undefined) print(tellEnded(name, outcome.done));
+    }
+    return codes.done;
+  },
+  recover: async (control, [fault, ...rest]) => {
+    takesNothing('recover [FAULT]', rest);
+    const name = fault === undefined ? undefined : parseFault(fault);
+    const ends: number[] = [];
+    for (const node of await nodesToMend(control, name)) {
+      try {
+        ends.push(code(await control.recover(node, name)));
+      } catch (error) {
+        // one node that cannot be mended is no reason to leave the others broken
+        tell(`${node}: ${messageOf(error)}`);
+        ends.push(error instanceof Misunderstood ? codes.misunderstood : codes.failed);
+      }
+    }
+    return Math.max(codes.done, ...ends);
+  },
+  journal: async (control, args) => {
+    takesNothing('journal', args);
+    for (const { node, fault, since } of await control.faultsInPlace()) print(`${node} ${fault} ${since}`);
+    return codes.done;
+  },
+  platform: async (control, args) => {
+    takesNothing('platform', args);
+    const memory = await control.memory();
+    if (memory !== undefined) print(memory.platform);
+    return memory === undefined ? codes.failed : codes.done;
+  },
+};
+
+/** A node that was asked for at `up` and is neither running nor halted by hand is down. */
+async function noneIsDown(control: Control, nodes: { node: string; runs: boolean }[]): Promise<boolean> {
+  const up = await control.targets(nodes.map(({ node }) => node));
+  return nodes.every(({ node, runs }) => runs || !up.some(target => target.node === node));
+}
+
+async function nodesToBreak(control: Control): Promise<string[]> {
+  const chosen = await control.chosenNodes();
+  return control.settings.nodes === undefined ? chosen.slice(0, 1) : chosen;
+}
+
+/** Without NODE and without a fault: every node that the journal knows a fault of. */
+async function nodesToMend(control: Control, fault: FaultName | undefined): Promise<string[]> {
+  if (fault !== undefined || control.settings.nodes !== undefined) return nodesToBreak(control);
+  const nodes = [...new Set((await control.journal()).map(({ node }) => node))];
+  return nodes.length > 0 ? nodes : control.chosenNodes();
+}
+
+function parseFault(text: string): FaultName {
+  const fault = faultNames.find(name => name === text);
+  if (fault === undefined) throw new Misunderstood(`unknown fault ${text}; known: ${faultNames.join(' ')}`);
+  return fault;
+}
+
+function parseSpoilt(fault: FaultName, rest: string[]): Spoilt | undefined {
+  if (fault !== 'config-refused') {
+    takesNothing(`inject ${fault}`, rest);
+    return undefined;
+  }
+  const [variable, how, ...more] = rest;
+  if (variable === undefined || (how !== 'missing' && how !== 'malformed') || more.length > 0) {
+    throw new Misunderstood('inject config-refused VARIABLE missing|malformed');
+  }
+  return { variable, how };
+}
+
+function takesNothing(what: string, rest: string[]): void {
+  if (rest.length > 0) throw new Misunderstood(`${what} takes no "${rest.join(' ')}"; nodes are given in NODE`);
+}
+
+function tellEnded(fault: FaultName, ended: Ended): string {
+  return fault === 'config-refused' ? JSON.stringify(ended) : `exit ${ended.exit}`;
+}
+
+function code(outcome: Outcome<unknown>): number {
+  if ('failed' in outcome) tell(outcome.failed);
+  if ('impossible' in outcome) tell(outcome.impossible);
+  return 'done' in outcome ? codes.done : 'failed' in outcome ? codes.failed : codes.impossible;
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function tell(line: string): void {
+  process.stderr.write(`control: ${line}\n`);
+}
+
+process.exitCode = await main(process.argv.slice(2));

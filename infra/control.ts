@@ -1,0 +1,293 @@
+// The one way in which anything acts on the system: the verbs, with turns, memory and an undo journal around them.
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openLocal } from './local.ts';
+import type { Holder, Lock } from './lock.ts';
+import { openJournal } from './journal.ts';
+import type { Entry } from './journal.ts';
+import { readMemory, writeMemory } from './memory.ts';
+import type { Memory } from './memory.ts';
+import { pickNode, pickNodes, readNodes } from './nodes.ts';
+import { Misunderstood } from './platform.ts';
+import type { Ended, Facts, FaultName, Node, Outcome, Platform, Spoilt, Target } from './platform.ts';
+import { bestPlatform, openPlatform } from './platforms.ts';
+import { readSettings } from './settings.ts';
+import type { Env, Settings } from './settings.ts';
+import { openTurns } from './turns.ts';
+
+export type { Entry, Holder, Memory };
+
+/**
+ * Node names are those of vagrant/nodes.txt; an unknown one throws `Misunderstood`. Names that are not given are
+ * those of NODE, else those that a verb's comment says. Verbs that act take turns: they wait for each other and for
+ * drills on their nodes, and say for whom. What cannot be had at all (a state folder that cannot be written, an
+ * unreadable journal) is thrown, with one line that says so.
+ */
+export type Control = {
+  readonly settings: Settings;
+  /** undefined when nothing was started. */
+  memory: () => Promise<Memory | undefined>;
+  /** What NODE says, else the nodes that were asked for at `up`, else the first of nodes.txt. */
+  chosenNodes: () => Promise<string[]>;
+  /** Without names: the chosen nodes. */
+  up: (names?: readonly string[]) => Promise<Outcome>;
+  /** Without names, as for destroy and status: every node. */
+  halt: (names?: readonly string[]) => Promise<Outcome>;
+  destroy: (names?: readonly string[]) => Promise<Outcome>;
+  /** A line a node for people, and whether all that was started on it runs; undefined when nothing was started. */
+  status: (names?: readonly string[]) => Promise<{ node: string; line: string; runs: boolean }[] | undefined>;
+  logs: (write: (line: string) => void, names?: readonly string[]) => Promise<Outcome>;
+  /** Those of the chosen nodes that are up. Sends nothing. */
+  targets: (names?: readonly string[]) => Promise<Target[]>;
+  facts: (node: string) => Promise<Outcome<Facts>>;
+  /** Every fault that may still be in place, on any node. Throws when the journal cannot be read. */
+  journal: () => Promise<Entry[]>;
+  /** Those of them that a look finds in place, or that cannot be looked at; what healed by itself is not. */
+  faultsInPlace: (names?: readonly string[]) => Promise<Entry[]>;
+  inject: (node: string, fault: FaultName, spoilt?: Spoilt) => Promise<Outcome<Ended | undefined>>;
+  /**
+   * Without a fault: everything that was or might be broken. The journal's entry goes only when the recovery was
+   * done.
+   */
+  recover: (node: string, fault?: FaultName) => Promise<Outcome>;
+  /** The lock of a drill on a node, for as long as this process and those it hands `fd` to live; or who has it. */
+  beginDrill: (node: string, name: string) => Promise<Lock | { heldBy: Holder }>;
+  /** Who runs a drill on this node now. */
+  drillOn: (node: string) => Promise<Holder | undefined>;
+  /** Resolves once nothing that was begun here is under way any more. */
+  idle: () => Promise<void>;
+};
+/**
+ * `say` hears one line for people at a time. `inDrill`: this is the drill that holds the node's lock, so it does not
+ * wait for itself. `open` opens the platforms; those of this folder when not given.
+ */
+export type ControlOptions = {
+  env: Env; root: string; say: (line: string) => void; inDrill?: boolean; open?: typeof openPlatform;
+};
+
+/** Reads the settings and opens the control of this checkout; complaints about them are thrown as Misunderstood. */
+export function openControl({ env, root, say, inDrill = false, open = openPlatform }: ControlOptions): Control {
+  const read = readSettings(env, root);
+  if ('complaints' in read) throw new Misunderstood(read.complaints.join('; '));
+  const { settings } = read;
+  const { state } = settings;
+  const all = readNodes(root);
+  const journal = openJournal(join(state, 'journal'));
+  const talk = (line: string) => say(`control: ${line}`);
+  const onWait = ({ pid, name }: Holder) => talk(`waiting for ${name} to finish (pid ${pid})`);
+  const turns = openTurns({ state, inDrill, onWait });
+  const { inTurn } = turns;
+  const context = { settings, local: openLocal(settings.env, turns.fd), say };
+
+  /** Those that were named, else those of NODE, else what `otherwise` gives. */
+  const pick = async (names: readonly string[], otherwise: () => Promise<readonly string[]> | readonly string[]) => {
+    const wanted = names.length > 0 ? names : settings.nodes ?? [];
+    return pickNodes(all, wanted.length > 0 ? wanted : await otherwise());
+  };
+  const every = () => all.map(({ name }) => name);
+  const remembered = async () => {
+    const { nodes = [] } = await readMemory(state) ?? {};
+    return nodes.length > 0 ? nodes : every().slice(0, 1);
+  };
+  const chosen = async () => pick([], remembered);
+  const oneNode = (name: string) => pickNode(all, name);
+
+  const inForce = async (): Promise<Platform | undefined> => {
+    const name = settings.platform ?? (await readMemory(state))?.platform;
+    return name === undefined ? undefined : open(name, context);
+  };
+  const started = async (): Promise<Platform | { failed: string }> =>
+    await inForce() ?? { failed: 'not up: nothing was started; run make up' };
+
+  const isInPlace = async (platform: Platform, { node, fault }: Entry) => {
+    try {
+      return await platform.faults[fault].inPlace(oneNode(node));
+    } catch (error) {
+      talk(`whether ${fault} is in place on ${node} cannot be seen: ${messageOf(error)}`);
+      return true;
+    }
+  };
+  const inPlaceOn = async (platform: Platform, nodes: readonly Node[]) => {
+    const entries = (await journal.read()).filter(entry => nodes.some(({ name }) => name === entry.node));
+    const looked = await Promise.all(entries.map(async entry => ({ entry, there: await isInPlace(platform, entry) })));
+    const those = (wanted: boolean) => looked.filter(({ there }) => there === wanted).map(({ entry }) => entry);
+    return { still: those(true), healed: those(false) };
+  };
+  /** Forgets what has healed, and tells what has not. Only in turn. */
+  const settle = async (platform: Platform, nodes: readonly Node[]) => {
+    const { still, healed } = await inPlaceOn(platform, nodes);
+    for (const { node, fault } of healed) await journal.remove(node, fault);
+    for (const { node, fault, since } of still) {
+      talk(`fault ${fault} is still in place on ${node} since ${since}; make recover NODE=${node} undoes it`);
+    }
+    return still;
+  };
+
+  const timed = async (verb: string, act: () => Promise<Outcome>): Promise<Outcome> => {
+    const began = performance.now();
+    const outcome = await act();
+    const took = `${Math.round((performance.now() - began) / 1000)} s`;
+    talk('done' in outcome ? `${verb} done in ${took}` : `${verb} failed after ${took}`);
+    return outcome;
+  };
+
+  const up = async (names: readonly string[]): Promise<Outcome> => {
+    const nodes = await pick(names, remembered);
+    return inTurn(`up ${namesOf(nodes)}`, nodes, async () => {
+      const before = await readMemory(state);
+      const name = settings.platform ?? before?.platform ?? await bestPlatform(context);
+      if (before !== undefined && before.platform !== name) {
+        const old = await open(before.platform, context).targets(all);
+        const is = `platform ${before.platform} is up`;
+        if (old.length > 0) return { failed: `${is}: make halt first, or go on with PLATFORM=${before.platform}` };
+      }
+      const platform = open(name, context);
+      const wanted = [...new Set([...before?.nodes ?? [], ...nodes.map(node => node.name)])];
+      const memory = { platform: name, nodes: wanted, targets: before?.targets ?? [] };
+      await writeMemory(state, memory);
+      const outcome = await timed('up', () => told(() => platform.up(nodes)));
+      const targets = [...memory.targets, ...await platform.targets(nodes)];
+      const first = (one: Target, i: number) => targets.findIndex(other => same(one, other)) === i;
+      await writeMemory(state, { ...memory, targets: targets.filter(first) });
+      await settle(platform, nodes);
+      return outcome;
+    });
+  };
+
+  const halt = async (names: readonly string[]): Promise<Outcome> => {
+    const nodes = await pick(names, every);
+    return inTurn(`halt ${namesOf(nodes)}`, nodes, async () => {
+      const platform = await inForce();
+      if (platform === undefined) {
+        talk('not up: nothing was started');
+        return { done: undefined };
+      }
+      await settle(platform, nodes);
+      return timed('halt', () => told(() => platform.halt(nodes)));
+    });
+  };
+
+  // With the orders goes what was remembered of them, also by runs that were given the address in TARGETS.
+  const destroy = async (names: readonly string[]): Promise<Outcome> => {
+    const nodes = await pick(names, every);
+    return inTurn(`destroy ${namesOf(nodes)}`, nodes, async () => {
+      const platform = await inForce();
+      if (platform === undefined) {
+        talk('not up: nothing was started');
+        return { done: undefined };
+      }
+      const outcome = await timed('destroy', () => told(() => platform.destroy(nodes)));
+      if (!('done' in outcome)) return outcome;
+      const memory = await readMemory(state) ?? { platform: platform.name, nodes: [], targets: [] };
+      const gone = (name: string) => nodes.some(node => node.name === name);
+      const reached = memory.targets.filter(({ node }) => gone(node));
+      for (const { host, port } of reached) await forget(`ledger/${host}_${port}.jsonl`);
+      for (const { name } of nodes) {
+        await journal.forget(name);
+        await forget(`ledger/${platform.name}-${name}.jsonl`);
+        await forget(`writers/${name}`);
+      }
+      await writeMemory(state, {
+        platform: memory.platform,
+        nodes: memory.nodes.filter(name => !gone(name)),
+        targets: memory.targets.filter(({ node }) => !gone(node)),
+      });
+      return outcome;
+    });
+  };
+  const forget = (path: string) => rm(join(state, path), { recursive: true, force: true });
+
+  const inject = async (name: string, fault: FaultName, spoilt?: Spoilt): Promise<Outcome<Ended | undefined>> => {
+    const node = oneNode(name);
+    return inTurn(`inject ${fault}`, [node], async () => {
+      const platform = await started();
+      if ('failed' in platform) return platform;
+      if ((await platform.targets([node])).length === 0) return { failed: `${name} is not up: run make up first` };
+      const added = await journal.add(name, fault);
+      const undo = async () => { if (added) await journal.remove(name, fault); };
+      try {
+        const outcome = await told(() => platform.faults[fault].inject(node, spoilt));
+        // Not possible: nothing was done, so nothing is to be undone. A refused configuration leaves nothing, either.
+        if ('impossible' in outcome || ('done' in outcome && fault === 'config-refused')) await undo();
+        return outcome;
+      } catch (error) {
+        if (error instanceof Misunderstood) await undo();
+        throw error;
+      }
+    });
+  };
+
+  const recover = async (name: string, fault?: FaultName): Promise<Outcome> => {
+    const node = oneNode(name);
+    return inTurn(`recover ${fault ?? 'every fault'}`, [node], async () => {
+      const platform = await started();
+      if ('failed' in platform) return platform;
+      const act = () => fault === undefined ? platform.mend(node) : platform.faults[fault].recover(node);
+      const outcome = await told(act);
+      if (!('done' in outcome)) return outcome;
+      if (fault !== undefined) await journal.remove(name, fault);
+      const { still, healed } = await inPlaceOn(platform, [node]);
+      for (const entry of healed) await journal.remove(name, entry.fault);
+      if (fault === undefined && still.length > 0) {
+        return { failed: `${still.map(entry => entry.fault).join(', ')} still in place on ${name}` };
+      }
+      talk(`${name}: ${fault ?? 'every fault'} recovered`);
+      return outcome;
+    });
+  };
+
+  return {
+    settings, inject, recover,
+    chosenNodes: async () => (await chosen()).map(({ name }) => name),
+    memory: () => readMemory(state),
+    up: (names = []) => up(names),
+    halt: (names = []) => halt(names),
+    destroy: (names = []) => destroy(names),
+    status: async (names = []) => (await inForce())?.status(await pick(names, every)),
+    logs: async (write, names = []) => {
+      const platform = await started();
+      if ('failed' in platform) return platform;
+      const nodes = await pick(names, remembered);
+      return told(() => platform.logs(nodes, write));
+    },
+    targets: async (names = []) => (await inForce())?.targets(await pick(names, remembered)) ?? [],
+    facts: async name => {
+      const platform = await started();
+      if ('failed' in platform) return platform;
+      const node = oneNode(name);
+      return told(() => platform.facts(node));
+    },
+    journal: journal.read,
+    faultsInPlace: async (names = []) => {
+      const platform = await inForce();
+      const nodes = await pick(names, every);
+      return platform === undefined ? [] : (await inPlaceOn(platform, nodes)).still;
+    },
+    beginDrill: (name, drill) => turns.beginDrill(oneNode(name), drill),
+    drillOn: async name => turns.drillOn(oneNode(name)),
+    idle: turns.idle,
+  };
+}
+
+/** What a platform throws (a host that does not answer) is a failure with its words. */
+async function told<T>(act: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof Misunderstood) throw error;
+    return { failed: messageOf(error) };
+  }
+}
+
+/** What was thrown, in one line. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function namesOf(nodes: readonly Node[]): string {
+  return nodes.map(({ name }) => name).join(' ');
+}
+
+function same(one: Target, other: Target): boolean {
+  return one.node === other.node && one.host === other.host && one.port === other.port;
+}

@@ -1,0 +1,72 @@
+// What a stack keeps in its node's folder: settings, secrets, and the mark of a first start that is not over.
+import { join } from 'node:path';
+import type { Engine, Survey } from '../engine.ts';
+import { writeEnv } from './env-file.ts';
+import type { Images } from '../options.ts';
+
+/** Writes settings, makes secrets, undoes pauses. A database whose first start was cut off goes, to begin anew. */
+export async function prepare({ sh, options }: Engine, { all, db, volumes }: Survey, images: Images): Promise<void> {
+  const { host, node, folder, infra, project, say } = options;
+  const text = writeEnv(options, images);
+  const forOperator = isOperators(options) ? [{ path: join(infra, '.env'), text }] : [];
+  await host.write([{ path: join(folder, 'env'), text }, ...forOperator]);
+  const paused = all.filter(({ status }) => status === 'paused').map(({ id }) => id);
+  const volume = volumes.find(name => name === `${project}_data`) ?? '';
+  const said = (await sh(preparing, [folder, volume, db?.id ?? '', ...paused])).trim();
+  const tell = (what: string) => say(`${node.name}: ${what}`);
+  if (said === 'cut off') tell('the first start of the database was cut off, it begins anew');
+  if (said === 'gone') tell('the volume of the database has gone, and every order with it; it begins empty');
+}
+
+/** The role is set: from now on the database is a whole one. */
+export const firstStartIsOver = 'rm -f "$folder/first-start"';
+
+/** Whether plain Compose in this checkout (or in a VM) means this node: its settings are then in infra/.env, too. */
+export function isOperators({ platform, node, settings }: Engine['options']): boolean {
+  return platform === 'vagrant' || (node.name === 'control' && settings.state === join(settings.root, '.state'));
+}
+
+// Secrets of 256 bits each. The folder keeps other users out; its files must be readable for the containers' users.
+// A first start that was cut off leaves a database without its role or its door, and its image would take it for a
+// whole one. The mark is there from before the volume is until the role is set, so what it stands for served nobody.
+const preparing = `
+set -eu
+folder=$1 volume=$2 db=$3
+shift 3
+umask 077
+known=$(ls "$folder/secrets" 2>/dev/null || true)
+mkdir -p "$folder/secrets"
+chmod 700 "$folder" "$folder/secrets"
+for secret in database_password postgres_password; do
+  file=$folder/secrets/$secret
+  [ ! -s "$file" ] || continue
+  head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\\n' > "$file.new"
+  chmod 444 "$file.new"
+  mv "$file.new" "$file"
+done
+for id in "$@"; do docker unpause "$id" >/dev/null; done
+if [ -z "$volume" ]; then
+  [ -z "$known" ] || [ -f "$folder/first-start" ] || echo gone
+  : > "$folder/first-start"
+elif [ -f "$folder/first-start" ]; then
+  [ -z "$db" ] || docker rm -f "$db" >/dev/null
+  docker volume rm "$volume" >/dev/null
+  echo 'cut off'
+fi
+`;
+
+/** Everything of a node is gone: its containers with their data, its settings and its secrets. */
+export async function removeAll({ sh, options }: Engine, { all, volumes, networks }: Survey): Promise<void> {
+  const lists = [all.map(({ id }) => id), volumes, networks].map(names => names.join(' '));
+  await sh(removing, [options.folder, join(options.infra, '.env'), ...lists]);
+}
+
+const removing = `
+set -eu
+for id in $3; do docker rm -fv "$id" >/dev/null; done
+for name in $4; do docker volume rm "$name" >/dev/null; done
+for name in $5; do docker network rm "$name" >/dev/null; done
+if [ -f "$1/env" ] && cmp -s "$1/env" "$2"; then rm -f "$2"; fi
+rm -rf "$1"
+rmdir "$(dirname "$1")" 2>/dev/null || true
+`;

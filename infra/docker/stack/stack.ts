@@ -1,0 +1,86 @@
+// The Compose stack of one node, on whatever host its engine is: shared by the platforms docker and vagrant.
+import type { ContainerFacts, Outcome } from '../../platform.ts';
+import { attempt, openEngine } from '../engine.ts';
+import type { Engine } from '../engine.ts';
+import { faultsOf, mendAll } from './faults.ts';
+import { removeAll } from './files.ts';
+import type { Container } from '../inspect.ts';
+import { facts } from '../look-inside.ts';
+import type { Images, StackFaults, StackOptions } from '../options.ts';
+import { clearFirewall } from './network.ts';
+import { start } from './start.ts';
+import { stop } from './stop.ts';
+
+export type Stack = {
+  /**
+   * Returns when the service is ready at address:port as seen from this machine, or says who is to blame. A failure
+   * leaves running what ran before, but for a refused configuration: `status().stopped` tells whether anything is left.
+   */
+  up: (images: Images) => Promise<Outcome>;
+  halt: () => Promise<Outcome>;
+  destroy: () => Promise<Outcome>;
+  /** `api running (healthy)  db running (healthy)`: the caller adds node and address. `stopped`: none runs. */
+  status: () => Promise<{ line: string; runs: boolean; stopped: boolean }>;
+  logs: (write: (line: string) => void) => Promise<Outcome>;
+  facts: () => Promise<Outcome<ContainerFacts>>;
+  /** `isUp`: containers that were stopped are started again; without it nothing is started. */
+  mend: (isUp: boolean) => Promise<Outcome>;
+  faults: StackFaults;
+};
+
+/** Nothing is looked at or started yet. */
+export function openStack(options: StackOptions): Stack {
+  const { node, say } = options;
+  const engine = openEngine(options);
+  return {
+    up: images => attempt(() => start(engine, images)),
+    halt: () => attempt(async () => {
+      say(`${node.name}: ${await stop(engine, await engine.look()) ? 'stopped, its data is kept' : 'nothing runs'}`);
+    }),
+    destroy: () => attempt(async () => {
+      const survey = await engine.survey();
+      await stop(engine, survey);
+      await clearFirewall(engine);
+      await removeAll(engine, survey);
+      say(`${node.name}: gone, with its data`);
+    }),
+    status: () => status(engine),
+    logs: write => attempt(() => logs(engine, write)),
+    facts: () => facts(engine),
+    mend: isUp => attempt(() => mendAll(engine, isUp)),
+    faults: faultsOf(engine),
+  };
+}
+
+async function status(engine: Engine): Promise<{ line: string; runs: boolean; stopped: boolean }> {
+  const sight = await attempt(engine.look);
+  if ('failed' in sight) return { line: sight.failed, runs: false, stopped: false };
+  const { api, db } = 'done' in sight ? sight.done : {};
+  const boxes = [api, db];
+  return {
+    line: `api ${stateOf(api)}  db ${stateOf(db)}`,
+    runs: boxes.every(box => box?.status === 'running'),
+    stopped: !boxes.some(box => ['running', 'paused', 'restarting'].includes(box?.status ?? '')),
+  };
+}
+
+function stateOf(box: Container | undefined): string {
+  if (box === undefined) return 'absent';
+  return box.health === null ? box.status : `${box.status} (${box.health})`;
+}
+
+async function logs({ look, options, sh }: Engine, write: (line: string) => void): Promise<void> {
+  const sight = await look();
+  const boxes = [sight.api, sight.db].flatMap(box => box === undefined ? [] : [box.service, box.id]);
+  const onLine = (line: string) => write(`${options.node.name} ${line}`);
+  await sh(logging, [String(options.settings.lines), ...boxes], { onLine });
+}
+
+const logging = `
+lines=$1
+shift
+while [ $# -gt 0 ]; do
+  docker logs --tail "$lines" "$2" 2>&1 | sed "s/^/$1 | /"
+  shift 2
+done
+`;

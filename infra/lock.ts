@@ -1,0 +1,117 @@
+// Locks that the kernel releases: flock(2) on a file, gone with the last process that holds the file open.
+import { spawn } from 'node:child_process';
+import { closeSync, constants, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** Who has a lock: a pid, and what it is doing. */
+export type Holder = { pid: number; name: string };
+export type Wait = { deadlineMs: number; onWait: (holder: Holder) => void };
+/** `fd` may be handed to programs that are started, which then hold the lock as well. */
+export type Lock = { fd: number; release: () => void };
+
+/**
+ * Takes the lock of a file, or tells who has it. Throws when the file cannot be written, with the reason in one line.
+ */
+export async function tryLock(file: string, name: string): Promise<Lock | { heldBy: Holder }> {
+  const fd = openFile(file);
+  // somebody who only looks (holderOf) has it for a moment
+  for (let tries = 1; !await flock(fd, 'exclusive'); tries += 1) {
+    if (tries > 2) {
+      closeSync(fd);
+      return { heldBy: readHolder(file) };
+    }
+    await pause(15);
+  }
+  note(fd, JSON.stringify({ pid: process.pid, name } satisfies Holder));
+  return {
+    fd,
+    release: () => {
+      note(fd, '');
+      closeSync(fd);
+    },
+  };
+}
+
+/** Takes the lock, waiting for up to `deadlineMs`; `onWait` hears once for whom. Throws when it is not had in time. */
+export async function takeLock(file: string, name: string, wait: Wait): Promise<Lock> {
+  const end = performance.now() + wait.deadlineMs;
+  for (let told = false; ; told = true) {
+    const lock = await tryLock(file, name);
+    if (!('heldBy' in lock)) return lock;
+    if (!told) wait.onWait(lock.heldBy);
+    if (performance.now() > end) {
+      const { name: other, pid } = lock.heldBy;
+      const seconds = Math.round(wait.deadlineMs / 1000);
+      throw new Error(`${other} (pid ${pid}) has been at work for ${seconds} s; end it first`);
+    }
+    await pause(100);
+  }
+}
+
+/** Who holds the lock of a file now; nobody when it is free or was never taken. */
+export async function holderOf(file: string): Promise<Holder | undefined> {
+  let fd: number;
+  try {
+    fd = openSync(file, constants.O_RDONLY);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    // shared and given back at once: a lock that can be shared is held by nobody
+    return await flock(fd, 'shared') ? undefined : readHolder(file);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function openFile(file: string): number {
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    return openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const advice = 'was the system started by another user? Run this as that user';
+    throw new Error(`${file} cannot be written (${code}); ${advice}`);
+  }
+}
+
+/**
+ * Node has no flock of its own. The lock belongs to the open file, which the helper shares with us, so it stays when
+ * the helper ends. Not awaited in place: who takes turns may be looking at something else meanwhile, every 100 ms.
+ */
+async function flock(fd: number, mode: 'exclusive' | 'shared'): Promise<boolean> {
+  const code = await exitCode('flock', [`--${mode}`, '--nonblock', '3'], fd);
+  if (code !== undefined) return code === 0;
+  const how = mode === 'shared' ? 'LOCK_SH' : 'LOCK_EX';
+  const perl = `use Fcntl ":flock"; open(F, "<&=3") && flock(F, ${how} | LOCK_NB) or exit 1`;
+  const other = await exitCode('perl', ['-e', perl], fd);
+  if (other === undefined) throw new Error('locks need flock (util-linux) or perl, and neither is here');
+  return other === 0;
+}
+
+/** Undefined when there is no such program. */
+function exitCode(program: string, args: string[], fd: number): Promise<number | null | undefined> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'ignore', fd] });
+    child.on('error', (error: NodeJS.ErrnoException) => error.code === 'ENOENT' ? resolve(undefined) : reject(error));
+    child.on('exit', resolve);
+  });
+}
+
+function note(fd: number, text: string): void {
+  ftruncateSync(fd);
+  writeSync(fd, text, 0);
+  fsyncSync(fd);
+}
+
+function readHolder(file: string): Holder {
+  try {
+    const { pid, name } = JSON.parse(readFileSync(file, 'utf8')) as Partial<Holder>;
+    return { pid: Number(pid), name: String(name) };
+  } catch {
+    // between taking the lock and writing the name, or a program that outlives the one that took it
+    return { pid: 0, name: 'another command' };
+  }
+}

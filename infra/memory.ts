@@ -1,0 +1,46 @@
+// What `up` remembers until `destroy`: the platform, the nodes that were asked for, and every address they had.
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { platformNames } from './platform.ts';
+import type { PlatformName, Target } from './platform.ts';
+
+/** `targets` are the addresses that `up` gave, also of nodes that are halted now. */
+export type Memory = { platform: PlatformName; nodes: string[]; targets: Target[] };
+
+/** What is remembered in a state folder; undefined when nothing was started. Throws when it cannot be read. */
+export async function readMemory(state: string): Promise<Memory | undefined> {
+  const text = (await textOf(join(state, 'platform')))?.trim();
+  if (text === undefined) return undefined;
+  const platform = platformNames.find(name => name === text);
+  if (platform === undefined) throw new Error(`${join(state, 'platform')} names no platform: "${text}"`);
+  const lines = ((await textOf(join(state, 'nodes'))) ?? '').split('\n').filter(line => line !== '');
+  const targets = lines.flatMap(line => {
+    const [, node = '', host = '', port = ''] = /^(\S+) (\S+):(\d+)$/.exec(line) ?? [];
+    return node === '' ? [] : [{ node, host, port: Number(port) }];
+  });
+  return { platform, nodes: [...new Set(lines.map(line => line.split(' ')[0] ?? ''))], targets };
+}
+
+/** Without any node left nothing is remembered. */
+export async function writeMemory(state: string, { platform, nodes, targets }: Memory): Promise<void> {
+  if (nodes.length === 0) {
+    for (const name of ['platform', 'nodes']) await rm(join(state, name), { force: true });
+    return;
+  }
+  await mkdir(state, { recursive: true });
+  await writeFile(join(state, 'platform'), `${platform}\n`);
+  const lines = nodes.flatMap(node => {
+    const own = targets.filter(target => target.node === node);
+    return own.length === 0 ? [node] : own.map(({ host, port }) => `${node} ${host}:${port}`);
+  });
+  await writeFile(join(state, 'nodes'), lines.map(line => `${line}\n`).join(''));
+}
+
+async function textOf(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,62 @@
+// The platform of plain processes: the compiled service under node, with a PostgreSQL cluster of its own, per node.
+// Needs Linux with setpriv, Node >= 20 and PostgreSQL's server programs. All that it makes is in STATE/process/NODE.
+import { join } from 'node:path';
+import type { Context } from '../context.ts';
+import { Misunderstood } from '../platform.ts';
+import type { Node, Outcome, Platform } from '../platform.ts';
+import { removeIfEmpty } from './database/cluster.ts';
+import { mendStack, openFaults } from './faults.ts';
+import { openStack } from './stack.ts';
+import type { ProcessStack } from './stack.ts';
+
+/** Looks at nothing yet. */
+export function openProcess(context: Context): Platform {
+  const open = (node: Node): ProcessStack => openStack(node, context);
+  /** On every node, also after one that failed: what can be stopped is. */
+  const onEach = async (nodes: Node[], act: (stack: ProcessStack) => Promise<void>): Promise<Outcome> => {
+    const failed: string[] = [];
+    for (const node of nodes) {
+      const outcome = await attempt(() => act(open(node)));
+      if ('failed' in outcome) failed.push(outcome.failed);
+    }
+    return failed.length > 0 ? { failed: failed.join('\n') } : { done: undefined };
+  };
+  return {
+    name: 'process',
+    up: async nodes => {
+      for (const node of nodes) {
+        const outcome = await attempt(() => open(node).up());
+        if (!('done' in outcome)) return outcome;
+      }
+      return { done: undefined };
+    },
+    halt: nodes => onEach(nodes, stack => stack.halt()),
+    destroy: async nodes => {
+      const outcome = await onEach(nodes, stack => stack.destroy());
+      removeIfEmpty(join(context.settings.state, 'process'));
+      return outcome;
+    },
+    status: async nodes => {
+      const lines = [];
+      for (const node of nodes) lines.push({ node: node.name, ...await open(node).status() });
+      return lines;
+    },
+    logs: (nodes, write) => onEach(nodes, async stack => stack.logs(write)),
+    targets: async nodes => nodes.flatMap(node => {
+      const place = open(node).isUp();
+      return place === undefined ? [] : [{ node: node.name, host: place.address, port: place.port }];
+    }),
+    facts: node => attempt(() => open(node).facts()),
+    mend: node => attempt(() => mendStack(open(node), context)),
+    faults: openFaults(context, { open, attempt }),
+  };
+}
+
+async function attempt<T>(act: () => Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { done: await act() };
+  } catch (error) {
+    if (error instanceof Misunderstood) throw error;
+    return { failed: error instanceof Error ? error.message : String(error) };
+  }
+}

@@ -1,0 +1,272 @@
+// The two programs of one node: the service and its database, kept running by a supervisor in the node's folder.
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import type { Context } from '../context.ts';
+import type { Node, ProcessFacts, ProgramFacts } from '../platform.ts';
+import { openCluster } from './database/cluster.ts';
+import type { Cluster } from './database/cluster.ts';
+import { lastLines, sizeOf } from './log.ts';
+import { needFree, openPlace } from './place.ts';
+import { familyOf, listeningOf, processesIn, readArguments, runs, send } from './proc.ts';
+import { answers, fingerprint, mainOf, settingsOf } from './service.ts';
+import type { Place } from './service.ts';
+import { openSupervision } from './supervision.ts';
+import type { Killed, ProgramStatus, Status, Supervision } from './supervision.ts';
+import { until } from './until.ts';
+
+export type ProgramName = 'service' | 'database';
+/** Its verbs throw with the reason when they fail, and may each run twice. */
+export type ProcessStack = {
+  readonly node: string;
+  readonly supervision: Supervision;
+  readonly cluster: Cluster;
+  /** Where it is up; undefined when it is not. Looks at a file only. */
+  isUp: () => Place | undefined;
+  up: () => Promise<void>;
+  halt: () => Promise<void>;
+  destroy: () => Promise<void>;
+  status: () => Promise<{ line: string; runs: boolean }>;
+  logs: (write: (line: string) => void) => void;
+  facts: () => Promise<ProcessFacts>;
+  /** What the supervisor says of a program. */
+  program: (name: ProgramName) => Promise<ProgramStatus>;
+  /** Thaws it, starts it if need be, and returns when it accepts sessions. */
+  startDatabase: () => Promise<void>;
+  stopDatabase: () => Promise<void>;
+  /** Starts it if need be, and returns when it answers /health. */
+  startService: () => Promise<void>;
+  stopService: () => Promise<void>;
+  /** Sets the role's password in the database; without one to that of the service. */
+  setPassword: (password?: string) => Promise<void>;
+  settings: () => Promise<Record<string, string>>;
+};
+
+const stopped: ProgramStatus = {
+  state: 'stopped', stopping: false, pid: null, startedAt: null, restarts: 0, exit: null, tag: '',
+};
+const graces = { service: 15_000, database: 60_000 };
+const deadlines = { database: 60_000, ready: 30_000, health: 15_000, answer: 2_000 };
+/** So often a program may end before it is given up, and so long it is tried at least. */
+const vain = { ends: 3, leastMs: 2_000 };
+const REFUSED = 78;
+
+/** The stack of a node. Looks at nothing yet. */
+export function openStack(node: Node, context: Context): ProcessStack {
+  const { settings, local } = context;
+  const { scaled, root } = settings;
+  const { name } = node;
+  const main = mainOf(root);
+  const say = (line: string): void => context.say(`${name}: ${line}`);
+  const fail = (line: string): never => { throw new Error(`${name}: ${line}`); };
+  const folder = join(settings.state, 'process', name);
+  const logOf = (which: ProgramName): string => join(folder, `${which}.log`);
+  const kept = openPlace(folder, node, context);
+  const cluster = openCluster({ folder: join(folder, 'db'), local, pgBin: settings.given.PG_BIN, scaled, say });
+  const supervision = openSupervision({ folder, env: settings.env, scaled });
+  const program = async (which: ProgramName): Promise<ProgramStatus> => statusOf(await supervision.status(), which);
+  const isStopped = async (which: ProgramName): Promise<boolean> => (await program(which)).state === 'stopped';
+
+  // ---- starting ----
+  const beginDatabase = async (): Promise<void> => {
+    await cluster.clear();
+    const { address, dbPort } = kept.place();
+    await needFree(address, dbPort, 'ORDERS_DB_PORT');
+    await supervision.start('database', {
+      ...await cluster.server(), env: settings.env, signal: 'SIGINT', graceMs: scaled(graces.database),
+      log: logOf('database'), tag: '',
+    });
+  };
+  const startDatabase = async (): Promise<void> => {
+    await supervision.settled();
+    const [began, from] = [performance.now(), sizeOf(logOf('database'))];
+    if ((await program('database')).state === 'running') await supervision.signal('database', 'SIGCONT', true);
+    else await beginDatabase();
+    const before = await program('database');
+    const outcome = await until(async () => {
+      const now = await program('database');
+      if (now.pid !== null && cluster.accepts(now.pid)) return 'accepts';
+      return isVain(before, now, performance.now() - began) ? 'ends' : undefined;
+    }, scaled(deadlines.database));
+    if (outcome === 'accepts') return;
+    const how = outcome === 'ends' ? 'cannot start' : `does not answer after ${deadlines.database / 1000} s`;
+    // a log that was moved aside meanwhile is read from its beginning
+    const since = from > sizeOf(logOf('database')) ? 0 : from;
+    fail(`the database ${how}:\n${cluster.reason(logOf('database'), since)}`);
+  };
+
+  const serviceSettings = () => settingsOf(context, kept.place(), cluster.passwordFile);
+  const beginService = async (): Promise<void> => {
+    await supervision.settled();
+    if ((await program('service')).state === 'running') return;
+    await endStrays();
+    const { address, port } = kept.place();
+    await needFree(address, port, 'ORDERS_PORT');
+    const given = await serviceSettings();
+    await supervision.start('service', {
+      // in the node's folder, by which one whose supervisor was killed is known
+      argv: [process.execPath, main], cwd: folder, env: { PATH: settings.env['PATH'] ?? '', ...given },
+      signal: 'SIGTERM', graceMs: scaled(graces.service), log: logOf('service'), tag: fingerprint(root, given),
+    });
+  };
+  /** Waits until the service answers the path; says at once when it never will. */
+  const untilServed = async (path: string, deadlineMs: number): Promise<void> => {
+    const [began, before] = [performance.now(), await program('service')];
+    const outcome = await until(async () => {
+      const now = await program('service');
+      if (now.state === 'stopped' || isVain(before, now, performance.now() - began)) return 'ends';
+      return now.state === 'running' && await answers(kept.place(), path, deadlines.answer) ? 'answers' : undefined;
+    }, scaled(deadlineMs));
+    if (outcome === 'answers') return;
+    const { exit } = await program('service');
+    const how = outcome !== 'ends' ? `does not answer ${path} with 200 after ${deadlineMs / 1000} s`
+      : exit?.code === REFUSED ? `refuses its configuration (exit ${REFUSED})`
+        : `ends again and again (${told(exit)})`;
+    const last = lastLines(logOf('service'), 8).join('\n');
+    fail(`the service ${how}; the last lines of ${logOf('service')}:\n${last}`);
+  };
+
+  const setPassword = (password = readFileSync(cluster.passwordFile, 'utf8').trim()): Promise<void> =>
+    cluster.sql(`alter role orders password '${password}';\n`);
+
+  const up = async (): Promise<void> => {
+    await needLinux(context);
+    if (!existsSync(main)) fail(`${main} is not there: run make build`);
+    await supervision.settled();
+    const here = kept.choose(!await isStopped('service') || !await isStopped('database'));
+    mkdirSync(folder, { recursive: true });
+    await kept.keep(here, kept.isUp() !== undefined);
+    say(`database on ${here.address}:${here.dbPort}, service on ${here.address}:${here.port}`);
+    if ((await program('database')).state !== 'running') await cluster.init(here.dbPort, here.address);
+    await startDatabase();
+    // undoes bad-credentials too, whose recovery needs a running database
+    await setPassword();
+    const { state, tag } = await program('service');
+    if (state === 'running' && tag !== fingerprint(root, await serviceSettings())) {
+      say('build or settings have changed, restarting the service');
+      await stopService();
+    }
+    await beginService();
+    await kept.keep(here, true);
+    say(`waiting for http://${here.address}:${here.port}/ready`);
+    await untilServed('/ready', deadlines.ready);
+  };
+
+  // ---- stopping ----
+  const tell = ({ killed }: Killed): void => {
+    for (const which of killed as ProgramName[]) {
+      say(`the ${which} had not ended after ${graces[which] / 1000} s and was killed`);
+    }
+  };
+  /** A service that the kernel did not end with its supervisor, which was killed in the moment between. */
+  const endStrays = async (): Promise<void> => {
+    const ours = processesIn(folder, 'node').filter(({ pid }) => readArguments(pid).includes(main));
+    const left = (): number[] => ours.map(({ pid }) => pid).filter(runs);
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      left().forEach(pid => send(pid, signal));
+      if (await until(() => left().length === 0 || undefined, scaled(graces.service)) === true) return;
+    }
+    fail(`service processes do not end: ${left().join(', ')}`);
+  };
+  const stopService = async (): Promise<void> => {
+    tell(await supervision.stop('service'));
+    if (await supervision.status() === undefined) await endStrays();
+  };
+  const stopDatabase = async (): Promise<void> => {
+    tell(await supervision.stop('database'));
+    await cluster.stop();
+  };
+  const halt = async (): Promise<void> => {
+    if (!existsSync(folder)) return;
+    // a full disk keeps nobody from stopping
+    await kept.keep(kept.place(), false).catch(kept.forget);
+    tell(await supervision.end());
+    await endStrays();
+    await cluster.stop();
+    say('stopped, its data is kept');
+  };
+  const destroy = async (): Promise<void> => {
+    if (!existsSync(folder)) return;
+    await halt();
+    await cluster.remove();
+    rmSync(folder, { recursive: true, force: true });
+    say('gone, with its data');
+  };
+
+  // ---- telling ----
+  const status = async (): Promise<{ line: string; runs: boolean }> => {
+    if (!existsSync(folder)) return { line: `${name}: never started`, runs: false };
+    const seen = await supervision.status();
+    const [{ address, port, dbPort }, isUp] = [kept.place(), kept.isUp() !== undefined];
+    const [service, database] = [statusOf(seen, 'service'), statusOf(seen, 'database')];
+    const isSound = isUp && [service, database].every(one => one.state === 'running' && !isFrozen(one));
+    const broken = seen === undefined ? 'down (its supervisor is gone)' : 'degraded';
+    const line = [
+      `${name}: ${isSound ? 'up' : isUp ? broken : 'halted'}`, `service http://${address}:${port} ${describe(service)}`,
+      `database ${address}:${dbPort} ${describe(database)}`,
+    ].join(' · ');
+    return { line, runs: isSound };
+  };
+  const facts = async (): Promise<ProcessFacts> => {
+    if (kept.isUp() === undefined) fail('not up');
+    const seen = await supervision.status();
+    return {
+      platform: 'process', node: name, containers: false, reason: 'plain processes: nothing contains them',
+      user: userInfo().username, api: factsOf(statusOf(seen, 'service')), db: factsOf(statusOf(seen, 'database')),
+    };
+  };
+  const logs = (write: (line: string) => void): void => {
+    for (const which of ['service', 'database'] as const) {
+      for (const line of lastLines(logOf(which), settings.lines)) write(`${name} ${which} | ${line}`);
+    }
+  };
+  const startService = async (): Promise<void> => {
+    await beginService();
+    await untilServed('/health', deadlines.health);
+  };
+  return {
+    node: name, supervision, cluster, isUp: kept.isUp, up, halt, destroy, status, logs, facts, program,
+    startDatabase, stopDatabase, startService, stopService, setPassword, settings: serviceSettings,
+  };
+}
+
+/** Stopped as with SIGSTOP: it is there and does nothing. */
+export function isFrozen({ pid }: ProgramStatus): boolean {
+  return pid !== null && familyOf(pid).some(({ state }) => /[Tt]/.test(state));
+}
+
+async function needLinux({ local }: Context): Promise<void> {
+  if (process.platform === 'linux' && (await local.run(['setpriv', '--version'])).code === 0) return;
+  throw new Error('the platform process needs Linux with setpriv, which ties programs to their supervisor; '
+    + 'Debian, Ubuntu: apt-get install util-linux');
+}
+
+function statusOf(status: Status | undefined, which: ProgramName): ProgramStatus {
+  return status?.programs[which] ?? stopped;
+}
+
+/** A program that ends as often as it is started will not come up by waiting. */
+function isVain(before: ProgramStatus, now: ProgramStatus, triedMs: number): boolean {
+  const ends = now.restarts - before.restarts + (now.state === 'waiting' ? 1 : 0);
+  return ends >= vain.ends && triedMs >= vain.leastMs;
+}
+
+function describe(status: ProgramStatus): string {
+  const { state, pid, startedAt, restarts, exit } = status;
+  if (state === 'running') {
+    return `${isFrozen(status) ? 'frozen' : 'running'} (pid ${pid}, since ${startedAt}, restarted ${restarts} times)`;
+  }
+  const last = exit === null ? '' : ` (${exit.code === REFUSED ? 'refused its configuration, ' : ''}${told(exit)})`;
+  return state === 'waiting' ? `ended${last}, is started again in a moment` : `stopped${last}`;
+}
+
+function told(exit: ProgramStatus['exit']): string {
+  return exit?.signal ?? `exit ${exit?.code}`;
+}
+
+function factsOf({ state, pid, startedAt, restarts }: ProgramStatus): ProgramFacts {
+  return {
+    pid, state: state === 'waiting' ? 'restarting' : state, restart_count: restarts, started_at: startedAt,
+    listening: pid === null ? null : listeningOf(pid),
+  };
+}

@@ -1,0 +1,156 @@
+// The documented variables, read once and strictly: every complaint at once; nothing else of the environment decides.
+import { realpathSync } from 'node:fs';
+import { isAbsolute, join, resolve } from 'node:path';
+import { platformNames } from './platform.ts';
+import type { PlatformName } from './platform.ts';
+
+export type Env = Readonly<Record<string, string | undefined>>;
+export type Settings = {
+  /** The checkout, and its folder infra/. */
+  root: string;
+  infra: string;
+  /** ORDERS_STATE, absolute and without links; it may not exist yet. */
+  state: string;
+  /** The only place where SCALE is applied: every deadline goes through it. */
+  scale: number;
+  scaled: (ms: number) => number;
+  platform: PlatformName | undefined;
+  /** NODE: names, `all`, or undefined for what was remembered since `up`. Not yet checked against nodes.txt. */
+  nodes: string[] | 'all' | undefined;
+  port: number | undefined;
+  dbPort: number | undefined;
+  address: string | undefined;
+  lines: number;
+  /**
+   * What goes to the service as it was given (LOG_LEVEL, ORDERS_ENV as ENV, its optional settings); empty values are
+   * not given.
+   */
+  service: Readonly<Record<string, string>>;
+  /**
+   * ORDERS_IMAGE ORDERS_DB_IMAGE ORDERS_BUILD_IMAGE ORDERS_RUNTIME_IMAGE ORDERS_PROJECT ORDERS_OVERRIDE PG_BIN, where
+   * given.
+   */
+  given: Readonly<Partial<Record<GivenName, string>>>;
+  /**
+   * The whole environment that programs get which we start: made here, so that no stray variable decides behind our
+   * back.
+   */
+  env: Readonly<Record<string, string>>;
+};
+const givenNames = [
+  'ORDERS_IMAGE', 'ORDERS_DB_IMAGE', 'ORDERS_BUILD_IMAGE', 'ORDERS_RUNTIME_IMAGE', 'ORDERS_PROJECT', 'ORDERS_OVERRIDE',
+  'PG_BIN',
+] as const;
+export type GivenName = (typeof givenNames)[number];
+
+/** The service's optional settings that are handed on; its own defaults hold otherwise. */
+export const serviceSettings = [
+  'DATABASE_WRITE_CONNECTIONS', 'DATABASE_READ_CONNECTIONS', 'DATABASE_QUEUE_SIZE', 'DATABASE_WAIT_TIMEOUT_MS',
+  'DATABASE_CONNECT_TIMEOUT_MS', 'DATABASE_QUERY_TIMEOUT_MS', 'DATABASE_STATEMENT_TIMEOUT_MS',
+  'DATABASE_LOCK_TIMEOUT_MS', 'READY_TIMEOUT_MS', 'READY_MAX_AGE_MS', 'SERVER_HEADERS_TIMEOUT_MS',
+  'SERVER_REQUEST_TIMEOUT_MS', 'SERVER_MAX_CONNECTIONS', 'SERVER_MAX_BODY_BYTES', 'DRAIN_GRACE_MS', 'DRAIN_DEADLINE_MS',
+] as const;
+
+// What the programs themselves are documented to read: where Docker's engine is, which machines Vagrant makes, where
+// the caller's home is.
+const handedOn = new RegExp(`^(${[
+  'PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|SSH_AUTH_SOCK|https?_proxy|no_proxy|HTTPS?_PROXY|NO_PROXY',
+  '(XDG|DOCKER|BUILDKIT|BUILDX|VAGRANT|VBOX|LIBVIRT)_[A-Z_]+',
+  'ORDERS_(BOX|BOX_VERSION|BOX_URL|VM_CPUS|VM_MEMORY|EMULATE)',
+].join('|')})$`);
+
+/** A variable's text to its value, or a text that says what would have been right. */
+export type Parse<T> = (text: string) => { is: T } | string;
+/**
+ * Reads one variable; an empty one counts as not given, and gives the fallback. What is wrong is added to the
+ * complaints.
+ */
+export type Read = <T, F>(name: string, parse: Parse<T>, fallback: F) => T | F;
+
+/** Reads every documented variable; an empty one counts as not given. `root` is the checkout's folder. */
+export function readSettings(env: Env, root: string): { settings: Settings } | { complaints: string[] } {
+  const { read, complaints } = openReader(env);
+  const scale = read('SCALE', number(0.1, 100), 1);
+  const settings: Settings = {
+    root,
+    infra: join(root, 'infra'),
+    state: real(env['ORDERS_STATE']?.trim() || join(root, '.state')),
+    scale,
+    scaled: ms => Math.round(ms * scale),
+    platform: read('PLATFORM', oneOf(...platformNames), undefined),
+    nodes: read('NODE', parseNodes, undefined),
+    port: read('ORDERS_PORT', whole(1, 65_535), undefined),
+    dbPort: read('ORDERS_DB_PORT', whole(1, 65_535), undefined),
+    address: read('ORDERS_ADDRESS', text => ({ is: text }), undefined),
+    lines: read('LINES', whole(1, 1_000_000), 50),
+    service: serviceEnv(env),
+    given: present(env, givenNames),
+    env: { ...programEnv(env), LC_ALL: 'C.UTF-8', TZ: 'UTC' },
+  };
+  return complaints.length > 0 ? { complaints } : { settings };
+}
+
+/** How variables are read, here and by programs that have some of their own. */
+export function openReader(env: Env): { read: Read; complaints: string[] } {
+  const complaints: string[] = [];
+  const read: Read = (name, parse, fallback) => {
+    const text = env[name]?.trim();
+    if (!text) return fallback;
+    const parsed = parse(text);
+    if (typeof parsed !== 'string') return parsed.is;
+    complaints.push(`${name} must be ${parsed}, not "${text}"`);
+    return fallback;
+  };
+  return { read, complaints };
+}
+
+function serviceEnv(env: Env): Record<string, string> {
+  const { ORDERS_ENV: name, ...others } = present(env, ['LOG_LEVEL', 'ORDERS_ENV', ...serviceSettings]);
+  return { ...others, ...name === undefined ? {} : { ENV: name } };
+}
+
+function programEnv(env: Env): Record<string, string> {
+  return present(env, Object.keys(env).filter(name => handedOn.test(name)));
+}
+
+function present<K extends string>(env: Env, names: readonly K[]): Partial<Record<K, string>> & Record<string, string> {
+  const entries = names.flatMap(name => env[name] ? [[name, env[name]] as const] : []);
+  return Object.fromEntries(entries) as Partial<Record<K, string>> & Record<string, string>;
+}
+
+/** Without links, as far as it exists. */
+function real(path: string): string {
+  const full = isAbsolute(path) ? path : resolve(path);
+  try {
+    return realpathSync(full);
+  } catch {
+    return full;
+  }
+}
+
+export function oneOf<T extends string>(...words: T[]): Parse<T> {
+  return text => {
+    const is = words.find(word => word === text);
+    return is === undefined ? words.join(' or ') : { is };
+  };
+}
+
+function number(least: number, most: number): Parse<number> {
+  return text => {
+    const is = Number(text);
+    return /^[0-9]+(\.[0-9]+)?$/.test(text) && is >= least && is <= most ? { is } : `a number from ${least} to ${most}`;
+  };
+}
+
+export function whole(least: number, most: number): Parse<number> {
+  return text => {
+    const is = Number(text);
+    return /^[0-9]+$/.test(text) && is >= least && is <= most ? { is } : `a whole number from ${least} to ${most}`;
+  };
+}
+
+function parseNodes(text: string): { is: string[] | 'all' } | string {
+  if (text === 'all') return { is: 'all' };
+  const names = [...new Set(text.split(/\s+/))];
+  return names.every(name => /^[a-z][a-z0-9-]*$/.test(name)) ? { is: names } : 'node names separated by spaces, or all';
+}

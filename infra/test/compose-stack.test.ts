@@ -1,0 +1,118 @@
+// The Compose stack without an engine: how few commands it takes, what it does not touch, and its file of settings.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import { readEnv, writeEnv } from '../docker/stack/env-file.ts';
+import { openStack } from '../docker/stack/stack.ts';
+import type { StackOptions } from '../docker/options.ts';
+import type { Host, Run } from '../host.ts';
+import { faultNames } from '../platform.ts';
+import { readSettings } from '../settings.ts';
+import { root } from './stack.ts';
+
+const sample = (name: string) => readFileSync(join(root, 'infra/test/samples', name), 'utf8');
+const [api, db] = JSON.parse(sample('containers.json')) as { State: { Pid: number } }[];
+const owner = '/home/operator/orders/.state';
+const proc = (service: string) => ['status', 'net/tcp', 'net/tcp6']
+  .map(file => `== ${service} ${file}\n${sample(`${file.replace('net/', '')}.txt`)}`).join('');
+
+test('facts take two commands, and a third where the processes are not to be seen', async () => {
+  const both = proc('api') + proc('db');
+  const seen = fakeHost([sample('containers.json'), sample('images.json') + both]);
+  const facts = await openStack(options(seen)).facts();
+  assert.ok('done' in facts, JSON.stringify(facts));
+  assert.equal(seen.commands.length, 2);
+
+  const unseen = fakeHost([sample('containers.json'), sample('images.json'), both]);
+  assert.deepEqual(await openStack(options(unseen)).facts(), facts);
+  assert.equal(unseen.commands.length, 3);
+});
+
+test('facts of containers that do not run take two commands; half of what /proc says is a failure', async () => {
+  const stopped = JSON.stringify([api, db].map(box => ({ ...box, State: { ...box?.State, Pid: 0 } })));
+  const host = fakeHost([stopped, sample('images.json')]);
+  const facts = await openStack(options(host)).facts();
+  assert.ok('done' in facts && facts.done.api.uid === null && facts.done.db.listening === null);
+  assert.equal(host.commands.length, 2);
+
+  const half = sample('images.json') + proc('api').replace(/^== api net\/tcp\n[^=]*/m, '== api net/tcp\n') + proc('db');
+  // it is looked at once more, since a process may have ended between two of the looks
+  const broken = fakeHost([sample('containers.json'), half, sample('containers.json'), half]);
+  const failed = await openStack(options(broken)).facts();
+  assert.deepEqual(failed, { failed: '/proc/net/tcp: no heading in ""' });
+});
+
+test('of a foreign stack nothing is looked at but whose it is', async () => {
+  const host = fakeHost([sample('containers.json')]);
+  const another = '/home/another/.state';
+  const stack = openStack({ ...options(host), owner: another, folder: `${another}/docker/control` });
+  const images = { service: 'orders:1', database: 'postgres:1' };
+  const acts = [
+    stack.halt, stack.destroy, stack.facts, () => stack.up(images), () => stack.mend(true),
+    () => stack.logs(() => undefined),
+    ...faultNames.filter(name => name !== 'port-dropped').flatMap(name => [
+      () => stack.faults[name].inject({ variable: 'PORT', how: 'missing' }),
+      () => stack.faults[name].recover(true),
+    ]),
+  ];
+  for (const act of acts) {
+    const outcome = await act();
+    assert.ok('failed' in outcome && outcome.failed.includes(`belongs to ${owner},`), JSON.stringify(outcome));
+  }
+  for (const command of host.commands) assert.match(command, /^sh -c\s+ids=\$\(docker ps -aq /);
+  assert.match((await stack.status()).line, /belongs to/);
+});
+
+test('what is not possible or not up takes no command at all', async () => {
+  const host = fakeHost([]);
+  const stack = openStack(options(host));
+  assert.ok('impossible' in await stack.faults['port-dropped'].inject());
+  for (const name of faultNames) assert.equal(await stack.faults[name].inPlace(false), false);
+  assert.deepEqual(host.commands, []);
+});
+
+test('a host that does not answer is told as such, not as a failure of the stack', async () => {
+  const gone = new Error('control does not answer');
+  const reject = () => Promise.reject(gone);
+  const host: Host = { name: 'control', run: reject, write: reject, read: reject };
+  await assert.rejects(openStack(options(host)).halt(), gone);
+  await assert.rejects(openStack(options(host)).facts(), gone);
+});
+
+test('settings are read back as they were written, whatever is in a path', () => {
+  const folder = `/it's "here" $HOME \\ ö/docker/control`;
+  const images = { service: 'orders:1', database: 'db@sha256:2' };
+  const env = readEnv(writeEnv({ ...options(fakeHost([])), folder, owner: `/a b/'` }, images));
+  assert.equal(env['ORDERS_SECRETS'], `${folder}/secrets`);
+  assert.equal(env['ORDERS_OWNER'], `/a b/'`);
+  assert.equal(env['ORDERS_PROJECT'], 'orders-480c08f1');
+  assert.equal(env['ORDERS_DB_IMAGE'], 'db@sha256:2');
+  assert.equal(env['DRAIN_GRACE_MS'], '7');
+  assert.equal(env['ORDERS_HEALTH_INTERVAL'], '15000ms');
+});
+
+function options(host: Host): StackOptions {
+  const read = readSettings({ DRAIN_GRACE_MS: '7', SCALE: '1.5', COMPOSE_FILE: '/nowhere' }, '/home/operator/orders');
+  if ('complaints' in read) throw new Error(read.complaints.join('; '));
+  return {
+    platform: 'docker', host, node: { name: 'control', local: '127.0.0.1', address: '127.0.1.1' },
+    project: 'orders-480c08f1-control', owner, address: '127.0.0.1', port: 18431, folder: `${owner}/docker/control`,
+    infra: '/home/operator/orders/infra', firewall: false, settings: read.settings, say: () => undefined,
+  };
+}
+
+/** Answers one command after the other, the last answer again and again, and remembers what was run. */
+function fakeHost(answers: string[]): Host & { commands: string[] } {
+  const commands: string[] = [];
+  return {
+    name: 'a host', commands,
+    run: async (argv): Promise<Run> => {
+      const stdout = answers[Math.min(commands.length, answers.length - 1)] ?? '';
+      commands.push(argv.join(' '));
+      return { code: 0, stdout, stderr: '', late: false };
+    },
+    write: async () => { commands.push('write'); },
+    read: async () => undefined,
+  };
+}

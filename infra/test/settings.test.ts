@@ -1,0 +1,55 @@
+// The documented variables, strictly, and an environment for programs in which nothing else of the caller's stands.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { readSettings, serviceSettings } from '../settings.ts';
+
+test('an empty environment gives the defaults, and empty variables count as not given', () => {
+  const read = readSettings({ NODE: ' ', SCALE: '' }, '/house');
+  assert.ok('settings' in read);
+  const { scaled, ...settings } = read.settings;
+  assert.deepEqual(settings, {
+    root: '/house', infra: '/house/infra', state: '/house/.state', scale: 1, platform: undefined, nodes: undefined,
+    port: undefined, dbPort: undefined, address: undefined, lines: 50, service: {}, given: {},
+    env: { LC_ALL: 'C.UTF-8', TZ: 'UTC' },
+  });
+  assert.equal(scaled(1234), 1234);
+});
+
+test('every complaint comes at once, with what would be right', () => {
+  const bad = {
+    PLATFORM: 'podman', NODE: 'Control!', SCALE: '1e1', ORDERS_PORT: '80a', ORDERS_DB_PORT: '0', LINES: '-1',
+  };
+  const read = readSettings(bad, '/house');
+  assert.ok('complaints' in read);
+  assert.deepEqual(read.complaints.map(line => line.split(' ')[0]).sort(), Object.keys(bad).sort());
+  assert.ok(read.complaints.includes('PLATFORM must be vagrant or docker or process, not "podman"'));
+});
+
+test('a broken number is a scale, and nodes are named once each', () => {
+  const env = { SCALE: '1.5', NODE: 'worker1 control  worker1', ORDERS_ENV: 'staging', LOG_LEVEL: 'debug' };
+  const read = readSettings(env, '/house');
+  assert.ok('settings' in read);
+  assert.equal(read.settings.scaled(1001), 1502);
+  assert.deepEqual(read.settings.nodes, ['worker1', 'control']);
+  assert.deepEqual(read.settings.service, { ENV: 'staging', LOG_LEVEL: 'debug' });
+});
+
+test('what is not documented does not reach the programs that are started', () => {
+  const stray = {
+    COLUMNS: '40', CDPATH: '/', LC_ALL: 'tr_TR.UTF-8', LANG: 'x', TZ: 'Asia/Kathmandu', IFS: 'x', BASH_ENV: 'x',
+    PGSERVICE: 'x', PGCHANNELBINDING: 'require', NODE_OPTIONS: '--x', POSIXLY_CORRECT: '1',
+    COMPOSE_FILE: 'x', COMPOSE_PROJECT_NAME: 'x', ORDERS_NODE: 'x', ORDERS_SECRETS: 'x',
+  };
+  const documented = {
+    PATH: '/bin', HOME: '/root', DOCKER_HOST: 'unix:///x', VAGRANT_HOME: '/v', ORDERS_BOX: 'box', ORDERS_EMULATE: '1',
+  };
+  const read = readSettings({ ...stray, ...documented }, '/house');
+  assert.ok('settings' in read);
+  assert.deepEqual(read.settings.env, { ...documented, LC_ALL: 'C.UTF-8', TZ: 'UTC' });
+});
+
+test('the optional settings that are handed on are those of the Compose file', () => {
+  const compose = readFileSync(new URL('../../docker-compose.yml', import.meta.url), 'utf8');
+  assert.deepEqual([...compose.matchAll(/^ {6}([A-Z_]+):$/gm)].map(([, name]) => name), [...serviceSettings]);
+});

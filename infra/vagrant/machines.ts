@@ -1,0 +1,97 @@
+// The machines of vagrant/Vagrantfile, through Vagrant. What it prints is read here, and nowhere else.
+import { join } from 'node:path';
+import type { Context } from '../context.ts';
+import type { Run } from '../host.ts';
+import type { Outcome } from '../platform.ts';
+
+export type Machines = {
+  /** Makes and boots them; a new one is provisioned in any case, the others when told to. */
+  up: (nodes: readonly string[], provision: boolean) => Promise<Outcome>;
+  halt: (nodes: readonly string[]) => Promise<Outcome>;
+  destroy: (nodes: readonly string[]) => Promise<Outcome>;
+  /** What Vagrant calls the state of each: `running`, `poweroff`, `shutoff`, `not_created` … */
+  states: (nodes: readonly string[]) => Promise<Outcome<Map<string, string>>>;
+  /** OpenSSH's settings for each: one call of Vagrant, which takes seconds, for all of them. */
+  sshConfigs: (nodes: readonly string[]) => Promise<Outcome<Map<string, string>>>;
+};
+
+// A provider's daemons live on and would keep the lock of this verb, which programs inherit as their third file: only
+// the shell in front keeps it, and ends with Vagrant.
+const alone = ['sh', '-c', '"$@" 3>&-; exit $?', 'sh'];
+/** A first `up` fetches a box and Debian packages. */
+const ACT_MS = 45 * 60_000;
+const LOOK_MS = 120_000;
+
+export function openMachines({ settings, local, say }: Context): Machines {
+  const vagrant = (words: readonly string[], deadlineMs: number, onLine?: (line: string) => void) =>
+    local.run([...alone, 'vagrant', ...words], {
+      cwd: join(settings.root, 'vagrant'),
+      env: { SCALE: String(settings.scale) },
+      deadlineMs: settings.scaled(deadlineMs),
+      ...onLine === undefined ? {} : { onLine },
+    });
+  const act = async (...words: string[]): Promise<Outcome> => {
+    // --no-tty: its progress bars are drawn with carriage returns
+    const ended = await vagrant([...words, '--no-tty'], ACT_MS, line => {
+      if (isStep(line)) say(line.slice('==> '.length));
+    });
+    if (ended.code === 0) return { done: undefined };
+    for (const line of complaints(ended)) say(line);
+    return { failed: `vagrant ${words[0]} failed, see above` };
+  };
+  const look = async <T>(words: readonly string[], parse: (text: string) => Outcome<T>): Promise<Outcome<T>> => {
+    const ended = await vagrant(words, LOOK_MS);
+    if (ended.code === 0) return parse(ended.stdout);
+    return { failed: `vagrant ${words[0]} failed: ${complaints(ended).join(' ')}` };
+  };
+  return {
+    up: (nodes, provision) => act('up', ...provision ? ['--provision'] : [], ...nodes),
+    halt: nodes => act('halt', ...nodes),
+    destroy: nodes => act('destroy', '-f', ...nodes),
+    states: nodes => look(['status', '--machine-readable'], text => parseStates(text, nodes)),
+    sshConfigs: nodes => look(['ssh-config', ...nodes], text => parseSshConfigs(text, nodes)),
+  };
+}
+
+/** Its steps are worth telling, its lists of settings (`==> control:  -- Memory: 1024M`) are not. */
+function isStep(line: string): boolean {
+  return line.startsWith('==> ') && !/^==> \S+:  --/.test(line);
+}
+
+function complaints({ stdout, stderr, code }: Run): string[] {
+  const said = stderr.trim() === '' ? stdout : stderr;
+  const lines = said.split('\n').map(line => line.trim()).filter(line => line !== '');
+  return lines.length === 0 ? [`exit ${code}, and not a word`] : lines.slice(-20);
+}
+
+/** Lines `TIME,NODE,state,STATE` among others. Of every node that was asked for exactly one state is to be there. */
+export function parseStates(text: string, nodes: readonly string[]): Outcome<Map<string, string>> {
+  const rows = text.split(/\r?\n/).map(line => line.split(','));
+  const told = rows.filter(([time = '', , type]) => /^\d+$/.test(time) && type === 'state');
+  const states = new Map<string, string>();
+  for (const node of nodes) {
+    const seen = new Set(told.filter(([, name]) => name === node).map(([, , , state = '']) => state));
+    const [state = ''] = seen;
+    if (seen.size !== 1 || !/^[a-z_]+$/.test(state)) return unreadable('status', `no one state of ${node}`, text);
+    states.set(node, state);
+  }
+  return { done: states };
+}
+
+/** Blocks that begin with `Host NODE`; each is to name its machine's address. */
+export function parseSshConfigs(text: string, nodes: readonly string[]): Outcome<Map<string, string>> {
+  const blocks = text.replaceAll('\r\n', '\n').split(/^(?=Host )/m);
+  const configs = new Map<string, string>();
+  for (const node of nodes) {
+    const block = blocks.find(one => one.split('\n')[0]?.trim() === `Host ${node}`);
+    if (block === undefined || !/^\s+HostName \S+$/m.test(block)) {
+      return unreadable('ssh-config', `no way into ${node}`, text);
+    }
+    configs.set(node, block);
+  }
+  return { done: configs };
+}
+
+function unreadable(verb: string, wanted: string, text: string): { failed: string } {
+  return { failed: `vagrant ${verb} says ${wanted}; it said: ${JSON.stringify(text.slice(0, 500))}` };
+}
