@@ -26,7 +26,7 @@ recover: infra/dist/cli.js ## undo every fault that is still in place
 	@infra/control recover
 
 status: build ## what runs where, and what each node answers
-	@infra/control status && node verifier/dist/status.js
+	@node verifier/dist/status.js
 
 logs: infra/dist/cli.js ## the last lines of every log [LINES=50]
 	@infra/control logs
@@ -55,6 +55,9 @@ bench: build ## the service beside a bare program and the database alone, ratios
 containers: build ## every test of the container platform; needs an engine
 	@node --test --test-reporter=spec --test-concurrency=1 $(patsubst infra/test/%.ts,infra/dist/test/%.js,$(wildcard infra/test/docker*.test.ts))
 
+signals: build ## every drill interrupted by every signal at every moment, one table; 15 minutes [PLATFORM=docker] [DRILLS=drain] [SIGNALS=SIGKILL] [STACKS=2]
+	@node verifier/dist/test/signals-table.js
+
 machines: build ## the specification's runbook typed line by line, and a machine killed hard; on VMs (make lab TARGET=machines)
 	@node --test --test-reporter=tap infra/dist/test/machines.test.js
 
@@ -71,4 +74,4 @@ infra/dist/cli.js:
 node_modules/.package-lock.json: package-lock.json
 	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 && touch $@
 
-.PHONY: help up verify drill drills recover status logs halt destroy images lab acceptance test bench containers build clean
+.PHONY: help up verify drill drills recover status logs halt destroy images lab acceptance test bench containers signals build clean

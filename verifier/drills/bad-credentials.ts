@@ -1,57 +1,75 @@
-// bad-credentials: the role's password changes under the service, which is then started anew with what is now a wrong one.
-import type { Drill, Scene } from '../scene.ts';
-import { Broken } from '../ladder.ts';
-import type { Rung } from '../ladder.ts';
-import { countRestarts, injectFault, inTime, recoverFault, rung, sitsThrough, soundAfter, soundBefore } from '../steps.ts';
-import { until } from '../until.ts';
+// bad-credentials: the role's password changes under the service, which is then started again with the wrong one.
+import { Broken } from '../checks/climb.ts';
+import type { Rung } from '../checks/climb.ts';
+import type { Answer, Readiness } from '../client/api.ts';
+import type { Drill } from '../experiment/drill.ts';
+import type { Experiment } from '../experiment/experiment.ts';
+import { injectFault, recoverFault, refusesMeanwhile } from '../experiment/fault.ts';
+import { countRestarts } from '../experiment/steady-state.ts';
+
+const budgets = { rejectedMs: 5_000, detectedMs: 1_000, startedMs: 20_000, servedMs: 2_000 };
 
 export const badCredentials: Drill = {
   name: 'bad-credentials',
   title: 'the database refuses the password of the service',
-  reproduce: 'infra/control inject bad-credentials; and a start with the wrong password: infra/control inject process-killed',
-  expect: 'TCP is held, /health 200, /ready 503 credentials_rejected, orders 503 with Retry-After; started anew it stays up: no crash loop',
-  recover: 'infra/control recover bad-credentials; ready again within 2 s, without another start',
-  takes: 'about 10 s',
-  rungs: scene => [
-    soundBefore(scene),
-    injectFault(scene, 'bad-credentials'),
-    rung('real', {
-      'the password is rejected': async () => {
-        await inTime('ready', until(scene.api.ready, rejected, scene.options.scaled(5_000)));
-      },
-    }),
-    sitsThrough(scene, ['credentials_rejected']),
-    startedWithIt(scene),
-    recoverFault(scene, 'bad-credentials'),
-    soundAfter(scene, 'restarted'),
-  ],
+  runbook: {
+    looksLike: '`/health` 200, `/ready` 503 with the reason `credentials_rejected`, orders 503; '
+      + 'the service is not restarted again and again.',
+    means: 'the role\'s password in the database and the one in the service\'s secret file differ.',
+    takes: 'about 10 s',
+    byHand: '`infra/control inject bad-credentials`',
+    backToNormal: '`infra/control recover bad-credentials` sets the role\'s password to the one in the secret file. '
+      + 'Ready again within 2 s, no restart needed.',
+  },
+  faults: ['bad-credentials', 'process-killed'],
+  budgets,
+  successor: 'restarted',
+  plan: experiment => ({
+    fault: [
+      injectFault(experiment, 'bad-credentials'),
+      { name: 'real', checks: [
+        { id: 'rejected', claim: 'the password is rejected', run: () => isRejected(experiment) },
+      ] },
+      refusesMeanwhile(experiment, ['credentials_rejected'], budgets.detectedMs),
+      startedWithIt(experiment),
+    ],
+    recovery: recoverFault(experiment, 'bad-credentials', budgets),
+  }),
 };
 
-const rejected = (answer: { value?: { reason: string | undefined } }) => answer.value?.reason === 'credentials_rejected';
+async function isRejected({ api, wait }: Experiment): Promise<void> {
+  const good = (answer: Answer<Readiness>) => answer.value?.reason === 'credentials_rejected';
+  await wait({ what: 'ready', look: api.ready, good, withinMs: budgets.rejectedMs });
+}
 
 /** A service that ended over a wrong password would be started again and again; this one has to stay. */
-function startedWithIt(scene: Scene): Rung {
-  const { scaled } = scene.options;
-  return rung('started', {
-    'started with the wrong password it stays up, alive and not ready': async say => {
-      const old = scene.before.version.instance_id;
-      await scene.inject('process-killed');
-      const answer = await inTime('a new instance', until(scene.api.version, seen => seen.value !== undefined && seen.value.instance_id !== old, scaled(20_000)));
-      await inTime('ready', until(scene.api.ready, rejected, scaled(5_000)));
-      await staysUp(scene, answer.value?.instance_id);
-      await countRestarts(scene, 1, say);
-      await scene.recover('process-killed');
-    },
-  });
+function startedWithIt(experiment: Experiment): Rung {
+  const { api, wait } = experiment;
+  const claim = 'started with the wrong password it stays up, alive and not ready';
+  return { name: 'started', checks: [{ id: 'stays-up', claim, run: async say => {
+    const { instance_id: old } = experiment.before.version;
+    await experiment.inject('process-killed');
+    const answer = await wait({
+      what: 'a new instance', look: api.version, withinMs: budgets.startedMs,
+      good: seen => seen.value !== undefined && seen.value.instance_id !== old,
+    });
+    await isRejected(experiment);
+    await staysUp(experiment, answer.value?.instance_id);
+    await countRestarts(experiment, 1, say);
+    await experiment.recover('process-killed');
+  } }] };
 }
 
 /** Looked at thirty times in three seconds: a crash loop would show another instance or no answer. */
-async function staysUp(scene: Scene, instance: string | undefined): Promise<void> {
+async function staysUp({ api, wait }: Experiment, instance: string | undefined): Promise<void> {
   let looks = 0;
-  const seen = await inTime('thirty looks', until(async () => {
-    const [health, version] = await Promise.all([scene.api.health(), scene.api.version()]);
+  const look = async () => {
+    const [health, version] = await Promise.all([api.health(), api.version()]);
     looks += 1;
-    return { health: health.status, instance: version.value?.instance_id };
-  }, ({ health, instance: now }) => looks >= 30 || health !== 200 || now !== instance, scene.options.scaled(10_000)));
-  if (looks < 30) throw new Broken(`wanted instance ${instance} alive, saw health ${seen.health} of ${seen.instance} at look ${looks}`);
+    return { health: health.status, now: version.value?.instance_id };
+  };
+  const good = ({ health, now }: Awaited<ReturnType<typeof look>>) => looks >= 30 || health !== 200 || now !== instance;
+  const { health, now } = await wait({ what: 'thirty looks', look, good, withinMs: 10_000 });
+  if (looks >= 30 && health === 200 && now === instance) return;
+  throw new Broken(`wanted instance ${instance} alive, saw health ${health} of ${now} at look ${looks}`);
 }

@@ -1,27 +1,36 @@
 // db-down: the database is stopped; the service stays up, says so, and heals by itself.
-import { Broken } from '../ladder.ts';
-import type { Drill } from '../scene.ts';
-import { injectFault, recoverFault, rung, sitsThrough, soundAfter, soundBefore } from '../steps.ts';
+import { Broken } from '../checks/climb.ts';
+import type { Drill } from '../experiment/drill.ts';
+import { injectFault, recoverFault, refusesMeanwhile } from '../experiment/fault.ts';
+
+const budgets = { detectedMs: 1_000, servedMs: 2_000 };
 
 export const dbDown: Drill = {
   name: 'db-down',
   title: 'the database is stopped',
-  reproduce: 'infra/control inject db-down',
-  expect: 'TCP is held, /health 200, /ready 503 connection_refused or unreachable within a second, orders 503 with Retry-After',
-  recover: 'infra/control recover db-down; ready again within 2 s, in the same process',
-  takes: 'about 6 s',
-  rungs: scene => [
-    soundBefore(scene),
-    injectFault(scene, 'db-down'),
-    rung('real', {
-      'the database does not run': async say => {
-        const { databaseState } = await scene.facts();
-        say(`database ${databaseState}`);
-        if (databaseState === undefined || databaseState === 'running') throw new Broken(`the database: wanted it stopped, saw ${databaseState ?? 'no fact about it'}`);
-      },
-    }),
-    sitsThrough(scene, ['connection_refused', 'unreachable']),
-    recoverFault(scene, 'db-down'),
-    soundAfter(scene, 'same'),
-  ],
+  runbook: {
+    looksLike: 'tcp held, `/health` 200, `/ready` 503 with the reason `connection_refused` '
+      + '(or `unreachable` between containers), orders 503.',
+    means: 'the database is stopped.',
+    takes: 'about 6 s',
+    byHand: '`infra/control inject db-down`, or on a VM `docker compose -f infra/docker-compose.yml stop db`.',
+    backToNormal: '`infra/control recover db-down`, or '
+      + '`docker compose -f infra/docker-compose.yml start db` on the VM; then `make verify`. '
+      + 'Ready again within 2 s of the database\'s return, in the same process.',
+  },
+  faults: ['db-down'],
+  budgets,
+  successor: 'same',
+  plan: experiment => ({
+    fault: [
+      injectFault(experiment, 'db-down'),
+      { name: 'real', checks: [{ id: 'db-stopped', claim: 'the database does not run', run: async say => {
+        const { state } = (await experiment.facts()).db;
+        say(`database ${state}`);
+        if (state === 'running') throw new Broken('the database: wanted it stopped, saw it running');
+      } }] },
+      refusesMeanwhile(experiment, ['connection_refused', 'unreachable'], budgets.detectedMs),
+    ],
+    recovery: recoverFault(experiment, 'db-down', budgets),
+  }),
 };

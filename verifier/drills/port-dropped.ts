@@ -1,13 +1,21 @@
 // port-dropped: a firewall drops every packet to the service's port; nothing refuses, nothing answers.
-import type { Drill } from '../scene.ts';
+import type { Drill } from '../experiment/drill.ts';
 import { unreachable } from './port-closed.ts';
+
+const budgets = { closedMs: 10_000, servedMs: 2_000 };
 
 export const portDropped: Drill = {
   name: 'port-dropped',
   title: 'a firewall drops every packet to the port of the service',
-  reproduce: 'infra/control inject port-dropped (virtual machines only; elsewhere the drill is not run, and says so)',
-  expect: 'TCP is silent: make verify is red at reachable after its deadline, everything above it is skipped, exit 1',
-  recover: 'infra/control recover port-dropped; make verify is green again',
-  takes: 'about 30 s',
-  rungs: scene => unreachable(scene, 'port-dropped'),
+  runbook: {
+    looksLike: 'connections neither succeed nor fail; `make verify` is red at `reachable` with `silent`.',
+    means: 'a firewall drops the packets.',
+    takes: 'VMs only: elsewhere it is reported as not run',
+    byHand: '`infra/control inject port-dropped`',
+    backToNormal: '`infra/control recover port-dropped`',
+  },
+  faults: ['port-dropped'],
+  budgets,
+  successor: 'any',
+  plan: experiment => unreachable(experiment, 'port-dropped', budgets),
 };

@@ -1,39 +1,57 @@
 // process-killed: the service is killed; its supervisor starts it again, and no order is lost.
-import type { Drill, Scene } from '../scene.ts';
-import type { Rung } from '../ladder.ts';
-import { inTime, recoverFault, rung, soundAfter, soundBefore } from '../steps.ts';
-import { until } from '../until.ts';
+import type { Rung } from '../checks/climb.ts';
+import type { Drill } from '../experiment/drill.ts';
+import type { Experiment } from '../experiment/experiment.ts';
+import { recoverFault } from '../experiment/fault.ts';
+import { markOf } from '../experiment/timeline.ts';
+
+const budgets = { noticedMs: 10_000, startedMs: 10_000, servedMs: 2_000 };
 
 export const processKilled: Drill = {
   name: 'process-killed',
   title: 'the service is killed',
-  reproduce: 'infra/control inject process-killed',
-  expect: '/health fails at once; the supervisor starts the service again within 10 s',
-  recover: 'nothing to do; infra/control recover process-killed makes sure that it runs. A new instance_id answers, every order is there',
-  takes: 'about 7 s',
-  rungs: scene => [soundBefore(scene), killed(scene), broughtBack(scene), recoverFault(scene, 'process-killed'), soundAfter(scene, 'restarted')],
+  runbook: {
+    looksLike: '`/health` fails for a moment, then answers with a new `instance_id`.',
+    means: 'the service was killed (out of memory, by hand, by a crash: see its log).',
+    takes: 'about 7 s',
+    byHand: '`infra/control inject process-killed`',
+    backToNormal: 'by itself; `infra/control recover process-killed` makes sure.',
+  },
+  faults: ['process-killed'],
+  budgets,
+  successor: 'restarted',
+  plan: experiment => ({
+    fault: [killed(experiment), startedAgain(experiment)],
+    recovery: recoverFault(experiment, 'process-killed', budgets),
+  }),
 };
 
-function killed(scene: Scene): Rung {
-  return rung('fault', {
-    'health fails once the process is killed': async say => {
-      scene.timeline.mark('inject');
-      // looked at closely and from before the kill: a supervisor may need less than one sample of the timeline
-      const failing = until(scene.api.health, answer => answer.status !== 200, scene.options.scaled(10_000), 10);
-      const [told, health] = await Promise.all([scene.inject('process-killed'), inTime('health', failing)]);
-      scene.timeline.mark('injected');
-      say(`inject process-killed took ${told.ms} ms; health ${health.sight.state}`);
-    },
-  });
+function killed(experiment: Experiment): Rung {
+  const { api, wait } = experiment;
+  const claim = 'health fails once the process is killed';
+  return { name: 'fault', checks: [{ id: 'health-fails', claim, run: async say => {
+    experiment.timeline.mark('inject');
+    // looked at closely and from before the kill: a supervisor may need less than one interval of the timeline
+    const failing = wait({
+      what: 'health', look: api.health, good: answer => answer.status !== 200, withinMs: budgets.noticedMs, everyMs: 10,
+    });
+    const [{ ms }, health] = await Promise.all([experiment.inject('process-killed'), failing]);
+    experiment.timeline.mark('injected');
+    say(`inject process-killed took ${ms} ms; health ${health.sight.state}`);
+  } }] };
 }
 
-function broughtBack(scene: Scene): Rung {
-  return rung('meanwhile', {
-    'the supervisor starts it again by itself': async say => {
-      const old = scene.before.version.instance_id;
-      const another = await inTime('another instance', until(scene.api.version,
-        answer => answer.value !== undefined && answer.value.instance_id !== old, scene.options.scaled(10_000), 20));
-      say(`another instance answers ${scene.timeline.mark('another') - (scene.timeline.marks.get('inject') ?? 0)} ms after the kill: ${another.value?.instance_id}`);
-    },
-  });
+function startedAgain(experiment: Experiment): Rung {
+  const { api, wait } = experiment;
+  const claim = 'the supervisor starts it again by itself';
+  return { name: 'meanwhile', checks: [{ id: 'started-again', claim, run: async say => {
+    const { timeline, before } = experiment;
+    const { instance_id: old } = before.version;
+    const another = await wait({
+      what: 'another instance', look: api.version, withinMs: budgets.startedMs, everyMs: 20,
+      good: answer => answer.value !== undefined && answer.value.instance_id !== old,
+    });
+    const ms = timeline.mark('another') - markOf(timeline, 'inject');
+    say(`another instance answers ${ms} ms after the kill: ${another.value?.instance_id}`);
+  } }] };
 }

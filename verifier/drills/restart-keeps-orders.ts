@@ -1,72 +1,81 @@
 // restart-keeps-orders: the whole stack is stopped and started again, and every order is still there.
-import { describe } from '../api.ts';
-import type { Order } from '../api.ts';
-import { Broken } from '../ladder.ts';
-import type { Rung } from '../ladder.ts';
-import type { Drill, Scene } from '../scene.ts';
-import { inTime, rung, servedAgain, soundAfter, soundBefore } from '../steps.ts';
-import { probe } from '../tcp.ts';
-import { until } from '../until.ts';
+import { Broken } from '../checks/climb.ts';
+import type { Rung } from '../checks/climb.ts';
+import { describe } from '../client/api.ts';
+import type { Order } from '../client/api.ts';
+import { probe } from '../client/tcp.ts';
+import type { Drill } from '../experiment/drill.ts';
+import type { Experiment } from '../experiment/experiment.ts';
+import { servedAgain } from '../experiment/fault.ts';
+
+const budgets = { closedMs: 10_000, servedMs: 2_000 };
 
 export const restartKeepsOrders: Drill = {
   name: 'restart-keeps-orders',
   title: 'the whole stack is stopped and started again',
-  reproduce: 'make halt && make up',
-  expect: 'the port is closed in between; afterwards every order is there with the values it was accepted with',
-  recover: 'make up',
-  takes: 'about 7 s with plain processes, a minute or more with machines',
-  rungs: scene => {
+  runbook: {
+    looksLike: 'nothing answers between `make halt` and `make up`.',
+    means: 'a planned restart of the whole stack.',
+    takes: 'about 7 s on plain processes',
+    byHand: '`make halt`, then `make up`',
+    backToNormal: '`make up`; every order is there.',
+  },
+  faults: [],
+  budgets,
+  successor: 'any',
+  plan: experiment => {
     const orders: Order[] = [];
-    return [soundBefore(scene), written(scene, orders), halted(scene), startedAgain(scene), kept(scene, orders), soundAfter(scene, 'any')];
+    return {
+      fault: [written(experiment, orders), halted(experiment)],
+      recovery: startedAgain(experiment),
+      afterwards: [kept(experiment, orders)],
+    };
   },
 };
 
-function written(scene: Scene, orders: Order[]): Rung {
-  return rung('written', {
-    'twenty orders are accepted': async () => {
-      for (let turn = 1; turn <= 20; turn += 1) {
-        const answer = await scene.api.place({ symbol: `KEEP.${turn}`, side: turn % 2 === 0 ? 'sell' : 'buy', qty: `${turn}.125` });
-        if (answer.value === undefined) throw new Broken(`order ${turn}: wanted 201, saw ${describe(answer)}`);
-        orders.push(answer.value);
-      }
-    },
-  });
+function written({ api }: Experiment, orders: Order[]): Rung {
+  return { name: 'written', checks: [{ id: 'accepted', claim: 'twenty orders are accepted', run: async () => {
+    for (let turn = 1; turn <= 20; turn += 1) {
+      const side = turn % 2 === 0 ? 'sell' : 'buy';
+      const answer = await api.place({ symbol: `KEEP.${turn}`, side, qty: `${turn}.125` });
+      if (answer.value === undefined) throw new Broken(`order ${turn}: wanted 201, saw ${describe(answer)}`);
+      orders.push(answer.value);
+    }
+  } }] };
 }
 
-function halted(scene: Scene): Rung {
-  return rung('real', {
-    'halt stops the stack': async say => {
-      scene.timeline.mark('inject');
-      const told = await scene.control.halt();
-      if (told.exit !== 0) throw new Broken(`halt: exit ${told.exit}: ${told.stderr.trim()}`);
-      const sight = await inTime('TCP', until(() => probe(scene.target, scene.options.scaled(2_000)), ({ state }) => state !== 'held', scene.options.scaled(10_000)));
-      const { stdout } = await scene.control.targets();
-      if (stdout.split('\n').some(line => line.startsWith(`${scene.target.node} `))) throw new Broken('halted, yet told as up');
-      say(`halt took ${told.ms} ms, the port is ${sight.state}`);
-    },
-  });
+function halted(experiment: Experiment): Rung {
+  const { target, control, scaled } = experiment;
+  return { name: 'real', checks: [{ id: 'halted', claim: 'halt stops the stack', run: async say => {
+    experiment.timeline.mark('inject');
+    const { ms } = await experiment.halt();
+    const { state } = await experiment.wait({
+      what: 'TCP', withinMs: budgets.closedMs,
+      look: () => probe(target, scaled(2_000)), good: seen => seen.state !== 'held',
+    });
+    const up = await control.targets([target.node]);
+    if (up.length > 0) throw new Broken('halted, yet among the targets');
+    say(`halt took ${ms} ms, the port is ${state}`);
+  } }] };
 }
 
-function startedAgain(scene: Scene): Rung {
-  return rung('recovery', {
-    'up starts it again': async say => {
-      scene.timeline.mark('recover');
-      const told = await scene.control.up();
-      scene.timeline.mark('recovered');
-      if (told.exit !== 0) throw new Broken(`up: exit ${told.exit}: ${told.stderr.trim().split('\n').slice(-3).join(' / ')}`);
-      say(`up took ${told.ms} ms`);
-      await servedAgain(scene, say);
-    },
-  });
+function startedAgain(experiment: Experiment): Rung {
+  return { name: 'recovery', checks: [{ id: 'up', claim: 'up starts it again', run: async say => {
+    experiment.timeline.mark('recover');
+    const { ms } = await experiment.up();
+    experiment.timeline.mark('recovered');
+    say(`up took ${ms} ms`);
+    await servedAgain(experiment, budgets.servedMs, say);
+  } }] };
 }
 
-function kept(scene: Scene, orders: readonly Order[]): Rung {
-  return rung('kept', {
-    'all twenty are there, unchanged': async () => {
-      for (const order of orders) {
-        const { value, ...answer } = await scene.api.find(order.order_id);
-        if (JSON.stringify(value) !== JSON.stringify(order)) throw new Broken(`order ${order.order_id}: wanted ${JSON.stringify(order)}, saw ${describe(answer)} ${JSON.stringify(value)}`);
-      }
-    },
-  });
+function kept({ api }: Experiment, orders: readonly Order[]): Rung {
+  return { name: 'kept', checks: [{ id: 'unchanged', claim: 'all twenty are there, unchanged', run: async () => {
+    for (const order of orders) {
+      const { value, ...answer } = await api.find(order.order_id);
+      if (JSON.stringify(value) === JSON.stringify(order)) continue;
+      const saw = `${describe(answer)} ${JSON.stringify(value)}`;
+      throw new Broken(`order ${order.order_id}: wanted ${JSON.stringify(order)}, saw ${saw}`);
+    }
+  } }] };
 }

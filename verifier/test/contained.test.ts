@@ -1,107 +1,148 @@
 // The rules about containers: good facts hold, and each single spoilt fact is seen by its own rule and no other.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { containment } from '../containment.ts';
-import { neverRestarted, parseFacts, rules, sameEverywhere, standIns } from '../contained.ts';
-import type { Box, Facts } from '../contained.ts';
+import type { Box, ContainerFacts, Facts, Outcome } from '#infra/platform';
+import { Broken } from '../checks/climb.ts';
+import { boxesAreContained, neverRestarted, rules, sameEverywhere, standIns } from '../checks/contained.ts';
+import { plainFacts } from './running.ts';
 
 const target = { node: 'control', host: '127.0.0.1', port: 8000 };
-const box: Box = {
-  image_id: 'sha256:1', base: { name: 'postgres:17.11-trixie', digest: `sha256:${'a'.repeat(64)}`, stand_in: false }, user: '999:999', uid: 999,
-  listening: ['0.0.0.0:5432'], published: [], read_only: true,
-  cap_eff: '0000000000000000', cap_bnd: '0000000000000000', cap_add: [], privileged: false, no_new_privileges: true,
-  restart_count: 0, started_at: '2026-01-02T03:04:05Z', state: 'running', port: 1,
+const base = { name: 'postgres:17.11-trixie', digest: `sha256:${'a'.repeat(64)}`, stand_in: false, made_of: '' };
+const db: Box = {
+  image_id: 'sha256:1', image: 'postgres', base, user: '999:999', published: [], networks: ['n'], read_only: true,
+  privileged: false, cap_add: [], cap_drop: ['ALL'], pids_limit: 100, memory: 1, restart_policy: 'unless-stopped',
+  restart_count: 0, started_at: '2026-01-02T03:04:05Z', state: 'running', health: 'healthy',
+  uid: 999, cap_eff: '0000000000000000', cap_bnd: '0000000000000000', no_new_privileges: true, seccomp: 2,
+  listening: ['0.0.0.0:1'],
 };
-const api: Box = { ...box, user: '65532:65532', uid: 65532, listening: ['0.0.0.0:8000', '127.0.0.11:40001'], published: ['127.0.0.1:8000'] };
-const good: Facts = { node: 'control', api, db: box };
-const brokenBy = (facts: Facts) => rules.filter(({ judge }) => judge(facts, target) !== null).map(({ claim }) => claim);
+const listening = ['0.0.0.0:8000', '127.0.0.11:40001'];
+const api: Box = { ...db, user: '65532:65532', uid: 65532, listening, published: ['127.0.0.1:8000'] };
+const good: ContainerFacts = { platform: 'docker', node: 'control', containers: true, api, db };
+const brokenBy = (facts: ContainerFacts) =>
+  rules.filter(({ judge }) => judge(facts, target) !== null).map(({ id }) => id);
+
+/** What the kernel says of a container in which nothing runs. */
+const unseen = { uid: null, cap_eff: null, cap_bnd: null, no_new_privileges: null, seccomp: null, listening: null };
+const stopped = { ...unseen, state: 'exited' };
 
 test('good facts hold every rule', () => {
   assert.deepEqual(brokenBy(good), []);
 });
 
-const spoilt: [claim: string, which: 'api' | 'db' | 'both', change: Box][] = [
-  ['the api listens on 0.0.0.0 inside', 'api', { listening: ['127.0.0.1:8000'] }],
-  ['the api listens on 0.0.0.0 inside', 'api', { listening: ['0.0.0.0:8000', '127.0.0.1:9229'] }],
-  ['the api listens on 0.0.0.0 inside', 'api', { listening: [] }],
-  ['the api listens on 0.0.0.0 inside', 'api', { listening: undefined }],
-  ['the api is published where it was reached, and nowhere else', 'api', { published: ['0.0.0.0:8000'] }],
-  ['the api is published where it was reached, and nowhere else', 'api', { published: ['127.0.0.1:8000', '127.0.0.1:9229'] }],
-  ['the api is published where it was reached, and nowhere else', 'api', { published: [] }],
-  ['the database is published nowhere', 'db', { published: ['0.0.0.0:5432'] }],
-  ['the database is published nowhere', 'db', { published: undefined }],
-  ['runs as an ordinary user', 'both', { user: 'root', uid: 0 }],
-  ['runs as an ordinary user', 'both', { user: '' }],
-  ['runs as an ordinary user', 'both', { user: '0:0' }],
-  ['runs as an ordinary user', 'both', { uid: 0 }],
-  ['runs as an ordinary user', 'both', { uid: undefined }],
-  ['has a read-only root', 'both', { read_only: false }],
-  ['has a read-only root', 'both', { read_only: undefined }],
-  ['has no capability', 'both', { cap_eff: '0000000000000400' }],
-  ['has no capability', 'both', { cap_add: ['NET_ADMIN'] }],
-  ['has no capability', 'both', { cap_eff: undefined }],
-  ['has no capability', 'both', { cap_bnd: '00000000a80425fb' }],
-  ['has no capability', 'both', { privileged: true }],
-  ['can gain no new privileges', 'both', { no_new_privileges: false }],
-  ['is built on a base pinned by digest', 'both', { base: { name: 'node:24', digest: '' } }],
-  ['is built on a base pinned by digest', 'both', { base: { name: 'node:latest' } }],
-  ['is built on a base pinned by digest', 'both', { base: undefined }],
+const spoilt: [id: string, which: 'api' | 'db' | 'both', change: Partial<Box>][] = [
+  ['listening', 'api', { listening: ['127.0.0.1:8000'] }],
+  ['listening', 'api', { listening: ['0.0.0.0:8000', '127.0.0.1:9229'] }],
+  ['listening', 'api', { listening: [] }],
+  ['listening', 'api', { listening: null }],
+  ['published', 'api', { published: ['0.0.0.0:8000'] }],
+  ['published', 'api', { published: ['127.0.0.1:8000', '127.0.0.1:9229'] }],
+  ['published', 'api', { published: [] }],
+  ['published', 'db', { published: ['0.0.0.0:5432'] }],
+  ['user', 'both', { user: 'root', uid: 0 }],
+  ['user', 'both', { user: '' }],
+  ['user', 'both', { user: '0:0' }],
+  ['user', 'both', { uid: 0 }],
+  ['user', 'both', { uid: null }],
+  ['root', 'both', { read_only: false }],
+  ['capabilities', 'both', { cap_eff: '0000000000000400' }],
+  ['capabilities', 'both', { cap_add: ['NET_ADMIN'] }],
+  ['capabilities', 'both', { cap_eff: null }],
+  ['capabilities', 'both', { cap_bnd: '00000000a80425fb' }],
+  ['capabilities', 'both', { privileged: true }],
+  ['privileges', 'both', { no_new_privileges: false }],
+  ['privileges', 'both', { no_new_privileges: null }],
+  ['base', 'both', { base: { ...base, name: 'node:24', digest: '' } }],
+  ['base', 'both', { base: { ...base, name: 'node:latest', digest: 'latest' } }],
+  ['base', 'both', { base: { ...base, name: '' } }],
 ];
 
-for (const [claim, which, change] of spoilt) {
+for (const [id, which, change] of spoilt) {
   for (const one of which === 'both' ? ['api', 'db'] as const : [which]) {
-    test(`${one} with ${JSON.stringify(change, (_, value: unknown) => value ?? null)} is seen, and nothing else`, () => {
-      const wanted = which === 'both' ? `${one === 'api' ? 'the api' : 'the database'} ${claim}` : claim;
-      assert.deepEqual(brokenBy({ ...good, [one]: { ...good[one], ...change } }), [wanted]);
+    test(`${one} with ${JSON.stringify(change)} is seen, and nothing else`, () => {
+      assert.deepEqual(brokenBy({ ...good, [one]: { ...good[one], ...change } }), [`${one}-${id}`]);
     });
   }
 }
 
-test('facts without a field hold no rule that reads it', () => {
-  assert.deepEqual(brokenBy({ node: 'control', api: {}, db: {} }).length, rules.length);
+test('ids are unique', () => {
+  assert.equal(new Set(rules.map(({ id }) => id)).size, rules.length);
 });
 
 test('a restart between two looks is seen, whatever the count was before', () => {
-  assert.equal(neverRestarted({ ...box, restart_count: 3 }, { ...box, restart_count: 3 }), null);
+  assert.equal(neverRestarted({ ...db, restart_count: 3 }, { ...db, restart_count: 3 }), null);
   for (const change of [{ restart_count: 1 }, { started_at: '2026-01-02T03:04:06Z' }, { state: 'restarting' }]) {
-    assert.notEqual(neverRestarted(box, { ...box, ...change }), null);
+    assert.notEqual(neverRestarted(db, { ...db, ...change }), null);
   }
-  assert.notEqual(neverRestarted({ ...box, restart_count: undefined }, { ...box, restart_count: undefined }), null);
+  assert.notEqual(neverRestarted({ ...db, state: 'restarting' }, { ...db, state: 'restarting' }), null);
 });
 
-test('another image or another commit on one node is seen', () => {
-  const node = { node: 'control', image: 'sha256:1', commit: 'c0ffee' };
-  assert.equal(sameEverywhere([node, { ...node, node: 'worker1' }]), null);
-  assert.match(sameEverywhere([node, { ...node, node: 'worker1', image: 'sha256:2' }])?.saw ?? '', /worker1: sha256:2/);
-  assert.notEqual(sameEverywhere([node, { ...node, node: 'worker1', commit: 'decaf' }]), null);
+test('another image or another commit on one node is seen; what was not seen is never equal', () => {
+  const build = { node: 'control', image: 'sha256:1', commit: 'c0ffee' };
+  const saw = (change: object) => sameEverywhere([build, { ...build, node: 'worker1', ...change }])?.saw ?? '';
+  assert.equal(saw({}), '');
+  assert.match(saw({ image: 'sha256:2' }), /worker1: sha256:2/);
+  assert.match(saw({ commit: 'decaf' }), /worker1: sha256:1 decaf/);
+  assert.notEqual(sameEverywhere([{ ...build, image: undefined }, { ...build, image: undefined }]), null);
+  assert.notEqual(sameEverywhere([{ ...build, commit: undefined }, { ...build, commit: undefined }]), null);
 });
 
 test('a stand-in for a base is told', () => {
   assert.deepEqual(standIns(good), []);
-  assert.deepEqual(standIns({ ...good, api: { ...api, base: { name: 'node', stand_in: true, made_of: 'Debian' } } }), ['base node is a stand-in, made of Debian']);
+  const standIn = { name: 'node', digest: '', stand_in: true, made_of: 'Debian' };
+  assert.deepEqual(standIns({ ...good, api: { ...api, base: standIn } }), ['base node is a stand-in, made of Debian']);
 });
 
-test('facts are read from the line of their node', () => {
-  const line = JSON.stringify({ containers: true, ...good });
-  assert.deepEqual(parseFacts(`${line}\n`), { facts: good });
-  assert.deepEqual(parseFacts(`${line.replace('"control"', '"worker1"')}\n${line}`, 'control'), { facts: good });
-  assert.deepEqual(parseFacts('{"containers":false,"reason":"plain"}'), { skip: 'plain' });
-  for (const text of ['', 'no json', '[]', '{"containers":true}', line.replace('"control"', '"other"')]) assert.ok('trouble' in parseFacts(text, 'control'), text);
+type Looks = { expect?: 'ready' | 'unready'; facts: (() => Promise<Outcome<Facts>>) };
+
+/** Every check of the rung: `held`, `skip REASON` or what it saw. */
+async function climbed({ expect = 'ready', facts }: Looks): Promise<Record<string, string>> {
+  const checks = boxesAreContained({ at: 'here', target, expect, scaled: ms => ms, facts });
+  const ends: Record<string, string> = {};
+  for (const { id, skip, run } of checks) {
+    const reason = typeof skip === 'function' ? await skip() : skip;
+    const tell = (error: unknown) => error instanceof Broken ? error.message : 'a bug';
+    const ran = () => run(() => {}).then(() => 'held', tell);
+    ends[id] = reason === undefined ? await ran() : `skip ${reason}`;
+  }
+  return ends;
+}
+
+test('good facts hold every check; a container that restarts meanwhile does not', async () => {
+  const held = await climbed({ facts: async () => ({ done: good }) });
+  assert.ok(Object.values(held).every(end => end === 'held'), JSON.stringify(held));
+  let restarts = 0;
+  const crashing = async () => ({ done: { ...good, api: { ...api, restart_count: restarts += 1 } } });
+  const { 'no-restart': seen, ...others } = await climbed({ facts: crashing });
+  assert.match(seen ?? '', /^here \(api\): wanted state running and no restart, .*restart 1.*saw .*restart 2/);
+  assert.ok(Object.values(others).every(end => end === 'held'));
 });
 
 test('facts that cannot be had are red, not skipped', async () => {
-  const facts = async () => { throw new Error('control facts: exit 1'); };
-  const checks = containment({ at: 'here contained', target, expect: 'ready', scaled: ms => ms, facts });
-  for (const { skip, run } of checks) {
-    assert.equal(typeof skip === 'function' ? await skip() : skip, undefined);
-    await assert.rejects(run(() => {}), /here contained: wanted facts, saw control facts: exit 1/);
+  const looks = [
+    async () => ({ failed: 'no engine answers' }),
+    () => Promise.reject(new Error('no engine answers')),
+  ];
+  for (const facts of looks) {
+    const ends = Object.values(await climbed({ facts }));
+    assert.ok(ends.every(end => end === 'here: wanted facts, saw no engine answers'), JSON.stringify(ends));
   }
 });
 
+test('what a platform cannot know is a skip with its reason', async () => {
+  const plain = Object.values(await climbed({ facts: async () => plainFacts('control') }));
+  assert.ok(plain.every(end => end === 'skip nothing contains them'), JSON.stringify(plain));
+  const impossible = Object.values(await climbed({ facts: async () => ({ impossible: 'no node of ours' }) }));
+  assert.ok(impossible.every(end => end === 'skip no node of ours'));
+});
+
 test('a database that is away on purpose is not looked at, and nothing else is spared', async () => {
-  const facts = async () => ({ facts: { ...good, db: { state: 'exited' } } });
-  const skips = async (expect: 'ready' | 'unready') => Promise.all(containment({ at: 'here', target, expect, scaled: ms => ms, facts })
-    .map(async ({ skip }) => (typeof skip === 'function' ? await skip() : skip)));
-  assert.ok((await skips('ready')).every(skip => skip === undefined));
-  assert.equal((await skips('unready')).filter(skip => skip === 'the database is exited').length, (await skips('ready')).length - rules.filter(({ needs }) => needs === 'api').length);
+  const facts = async () => ({ done: { ...good, db: { ...db, ...stopped } } });
+  const ready = await climbed({ facts });
+  assert.ok(Object.values(ready).every(end => !end.startsWith('skip')));
+  assert.match(ready['db-user'] ?? '', /uid not seen/);
+  const unready = await climbed({ facts, expect: 'unready' });
+  const ofApi = rules.filter(({ needs }) => needs === 'api').map(({ id }) => id);
+  for (const [id, end] of Object.entries(unready)) {
+    assert.equal(end, ofApi.includes(id) ? 'held' : 'skip the database is exited', id);
+  }
 });

@@ -1,95 +1,113 @@
-// A system for drills to break: an honest service, and a control executable whose verbs are answered by the test itself.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+// A system for drills to break: an honest service, and a platform whose verbs are answered by the test itself.
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openJournal } from '#infra/journal';
+import type { Journal } from '#infra/journal';
+import { until } from '../client/until.ts';
 import { openHonest } from './honest.ts';
 import type { Honest, Lie } from './honest.ts';
+import { start } from './program.ts';
+import type { Started } from './program.ts';
 
-export type Answer = { exit?: number; stdout?: string; stderr?: string };
-/** What a verb does; undefined leaves it to the fake, which plays control honestly. */
-export type Play = (verb: string, args: string[], system: FakeSystem) => Promise<Answer | undefined> | Answer | undefined;
+/** The drill program over the real control and this system's platform. */
+export const drillProgram = fileURLToPath(new URL('fake-drill.js', import.meta.url));
+
+/** What a verb of the platform does and gives; undefined leaves it to the fake, which plays a platform honestly. */
+export type Play = (verb: string, args: unknown[], system: FakeSystem) => unknown;
 export type FakeSystem = {
   honest: Honest;
   env: Record<string, string>;
-  /** Faults in place, as the undo journal has them. */
-  journal: Set<string>;
+  state: string;
+  /** The one that control keeps in the state folder. */
+  journal: Journal;
+  /** The names of the faults in it. */
+  left: () => Promise<string[]>;
   up: boolean;
-  /** Acting verbs, as `inject db-down` when asked and `inject db-down done` when answered. */
+  /** `inject db-down` when asked, `inject db-down done` when answered; `recover` alone is of everything. */
   acts: string[];
 };
 
-const script = (port: number) => `#!${process.execPath}
-const { request } = require('node:http');
-request({ port: ${port}, host: '127.0.0.1', method: 'POST' }, answer => {
-  let text = '';
-  answer.on('data', chunk => { text += chunk; }).on('end', () => {
-    const { exit = 0, stdout = '', stderr = '' } = JSON.parse(text);
-    process.stdout.write(stdout);
-    process.stderr.write(stderr);
-    process.exitCode = exit;
-  });
-}).end(JSON.stringify(process.argv.slice(2)));
-`;
+/** Done, with nothing to be told; JSON has no undefined. */
+export const done = { done: null };
+const acting = ['inject', 'recover', 'up', 'halt'];
+const ofDatabase = ['db-down', 'db-hung', 'bad-credentials'];
 
-export async function openFakeSystem(t: TestContext, { play = () => undefined, lie }: { play?: Play; lie?: Lie } = {}): Promise<FakeSystem> {
+export async function openFakeSystem(
+  t: TestContext, { play = () => undefined, lie }: { play?: Play; lie?: Lie } = {},
+): Promise<FakeSystem> {
   const honest = await openHonest(lie);
   const server = createServer((incoming, outgoing) => {
     let text = '';
     incoming.on('data', chunk => { text += String(chunk); }).on('end', () => {
-      const [verb = '', ...args] = JSON.parse(text) as string[];
-      void perform(system, play, [verb, ...args]).then(answer => outgoing.end(JSON.stringify(answer)));
+      const [verb = '', ...args] = JSON.parse(text) as [string, ...unknown[]];
+      void perform(system, play, [verb, ...args]).then(
+        value => outgoing.end(JSON.stringify({ value })),
+        (error: Error) => outgoing.end(JSON.stringify({ thrown: error.message })),
+      );
     });
   });
   await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve); });
-  const folder = await mkdtemp(join(tmpdir(), 'orders-drill-'));
-  const control = join(folder, 'control');
-  await writeFile(control, script((server.address() as AddressInfo).port), { mode: 0o755 });
+  const state = await mkdtemp(join(tmpdir(), 'orders-drill-'));
   t.after(async () => {
     server.closeAllConnections();
     server.close();
     await honest.close();
-    await rm(folder, { recursive: true, force: true });
+    await rm(state, { recursive: true, force: true });
   });
-  const env = { PATH: process.env['PATH'] ?? '', CONTROL: control, ORDERS_STATE: join(folder, 'state'), SCALE: '0.5' };
-  const system: FakeSystem = { honest, env, journal: new Set(), up: true, acts: [] };
+  const { port } = server.address() as AddressInfo;
+  const env = {
+    PATH: process.env['PATH'] ?? '', TEST_PLATFORM_PORT: String(port),
+    PLATFORM: 'process', ORDERS_STATE: state, SCALE: '0.5',
+  };
+  const journal = openJournal(join(state, 'journal'));
+  const left = async () => (await journal.read()).map(({ fault }) => fault);
+  const system: FakeSystem = { honest, env, state, journal, left, up: true, acts: [] };
   return system;
 }
 
-async function perform(system: FakeSystem, play: Play, [verb = '', ...args]: string[]): Promise<Answer> {
-  const act = [verb, ...args].join(' ');
-  const acting = ['inject', 'recover', 'up', 'halt'].includes(verb);
-  if (acting) system.acts.push(act);
-  // as control does: the entry is there before the fault is, and gone when the recovery is done; a refused start leaves nothing
-  if (verb === 'inject' && args[0] !== 'config-refused') system.journal.add(args[0] ?? '');
-  const answer = await play(verb, args, system) ?? honestly(system, verb, args);
-  if (verb === 'inject' && answer.exit === 3) system.journal.delete(args[0] ?? '');
-  if (verb === 'recover' && !answer.exit) forget(system, args[0]);
-  if (acting) system.acts.push(`${act} done`);
-  return answer;
+/** A drill whose fault is injected, or being injected; what the test plays can get at the drill. */
+export async function startInTheMiddle(
+  t: TestContext, play: (running: () => Started | undefined) => Play = () => () => undefined,
+): Promise<{ system: FakeSystem; drill: Started }> {
+  let running: Started | undefined;
+  const system = await openFakeSystem(t, { play: play(() => running) });
+  const drill = running = start(drillProgram, ['db-down'], system.env);
+  await until(async () => system.acts.includes('inject db-down'), Boolean, 20_000, 5);
+  return { system, drill };
 }
 
-function honestly(system: FakeSystem, verb: string, [fault]: string[]): Answer {
+async function perform(system: FakeSystem, play: Play, [verb, ...args]: [string, ...unknown[]]): Promise<unknown> {
+  const act = [verb, ...args.filter(arg => typeof arg === 'string')].join(' ');
+  if (acting.includes(verb)) system.acts.push(act);
+  const value = await play(verb, args, system) ?? honestly(system, verb, args[0]);
+  if (acting.includes(verb)) system.acts.push(`${act} done`);
+  return value;
+}
+
+function honestly(system: FakeSystem, verb: string, fault: unknown): unknown {
   const { honest } = system;
   switch (verb) {
-    case 'platform': return { stdout: 'process\n' };
-    case 'targets': return { stdout: system.up ? `control ${honest.target.host}:${honest.target.port}\n` : '' };
-    case 'journal': return { stdout: [...system.journal].map(name => `control ${name} 2026-11-23T12:00:00Z\n`).join('') };
-    case 'facts': return { stdout: `${JSON.stringify({
-      platform: 'process', node: 'control', containers: false, reason: 'nothing contains a fake',
-      api: { restart_count: 0 }, db: { state: honest.database ? 'running' : 'stopped' },
-    })}\n` };
-    case 'inject': if (fault === 'db-down') honest.database = false; return {};
-    case 'recover': honest.database = true; return {};
-    case 'halt': system.up = false; return {};
-    case 'up': system.up = true; return {};
-    default: return { exit: 2, stderr: `unknown verb ${verb}\n` };
+    case 'targets': return system.up ? [honest.target] : [];
+    case 'facts': return { done: factsOf(system) };
+    // what ends a process has healed as soon as its supervisor has started it again
+    case 'inPlace': return ofDatabase.includes(String(fault)) && !honest.database;
+    case 'inject': if (ofDatabase.includes(String(fault))) honest.database = false; return done;
+    case 'recover': honest.database = true; return done;
+    case 'halt': system.up = false; return done;
+    case 'up': system.up = true; return done;
+    default: throw new Error(`the fake platform has no ${verb}`);
   }
 }
 
-function forget({ journal }: FakeSystem, fault: string | undefined): void {
-  if (fault === undefined) journal.clear();
-  else journal.delete(fault);
+function factsOf({ honest }: FakeSystem): object {
+  const program = { pid: 1, state: 'running', restart_count: 0, started_at: null, listening: null };
+  return {
+    platform: 'process', node: 'control', containers: false, reason: 'nothing contains a fake', user: 'nobody',
+    api: program, db: { ...program, state: honest.database ? 'running' : 'stopped' },
+  };
 }

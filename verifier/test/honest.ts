@@ -3,14 +3,25 @@ import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Target } from '../options.ts';
+import type { Target } from '#infra/platform';
 
 export type Reply = { status: number; headers: Record<string, string>; body: string };
 export type Request = { method: string; path: string; query: URLSearchParams; body: string; key: string | undefined };
 /** What is done to an honest reply: another reply, or something that is none. */
-export type Lie = (reply: Reply, request: Request, honest: Honest) => Reply | 'silence' | 'cut' | 'reset' | Promise<Reply>;
-export type Order = { order_id: string; status: 'accepted'; symbol: string; side: string; qty: number; created_at: string };
-export type Honest = { target: Target; orders: Map<string, Order>; database: boolean; asked: string[]; open: () => number; close: () => Promise<void> };
+export type Lie = (reply: Reply, request: Request, honest: Honest) => NoReply | Reply | Promise<Reply>;
+type NoReply = 'silence' | 'cut' | 'reset';
+export type Order = {
+  order_id: string; status: 'accepted'; symbol: string; side: string; qty: number; created_at: string;
+};
+export type Honest = {
+  target: Target;
+  orders: Map<string, Order>;
+  database: boolean;
+  asked: string[];
+  /** How many connections are open. */
+  open: () => number;
+  close: () => Promise<void>;
+};
 
 export async function openHonest(lie: Lie = reply => reply, version: Record<string, string> = {}): Promise<Honest> {
   const keys = new Map<string, Order>();
@@ -34,7 +45,10 @@ export function withFields(reply: Reply, fields: Record<string, unknown>): Reply
   return { ...reply, body: JSON.stringify({ ...JSON.parse(reply.body) as object, ...fields }) };
 }
 
-const build = { service: 'orders', env: 'test', version: '0.2.0', log_level: 'info', git_sha: 'c0ffee', build_time: 'unknown', node: 'v20.0.0' };
+const build = {
+  service: 'orders', env: 'test', version: '0.2.0', log_level: 'info', git_sha: 'c0ffee', build_time: 'unknown',
+  node: 'v20.0.0',
+};
 type House = { honest: Honest; keys: Map<string, Order>; identity: Record<string, string> };
 
 async function listen(server: Server): Promise<Target> {
@@ -46,17 +60,19 @@ async function read(incoming: IncomingMessage): Promise<Request> {
   let body = '';
   for await (const chunk of incoming.setEncoding('utf8')) body += String(chunk);
   const [path = '', query = ''] = (incoming.url ?? '').split('?');
-  const key = incoming.headers['idempotency-key'];
-  return { method: incoming.method ?? '', path, query: new URLSearchParams(query), body, key: typeof key === 'string' ? key : undefined };
+  const { method = '', headers: { 'idempotency-key': given } } = incoming;
+  const key = typeof given === 'string' ? given : undefined;
+  return { method, path, query: new URLSearchParams(query), body, key };
 }
 
-function send(reply: Reply | 'silence' | 'cut' | 'reset', incoming: IncomingMessage, outgoing: ServerResponse): void {
+function send(reply: Reply | NoReply, incoming: IncomingMessage, outgoing: ServerResponse): void {
   if (reply === 'silence') return;
   if (reply === 'cut') return void incoming.socket.end();
   if (reply === 'reset') return void incoming.socket.resetAndDestroy();
   outgoing.writeHead(reply.status, reply.headers);
   // More promised than sent: the rest is cut off.
-  if (Number(reply.headers['content-length']) > reply.body.length) outgoing.write(reply.body, () => incoming.socket.destroy());
+  const more = Number(reply.headers['content-length']) > reply.body.length;
+  if (more) outgoing.write(reply.body, () => incoming.socket.destroy());
   else outgoing.end(incoming.method === 'HEAD' ? '' : reply.body);
 }
 
@@ -66,7 +82,9 @@ function json(status: number, body: object, headers: Record<string, string> = {}
 
 function problem(status: number, code: string, more: { field?: string; headers?: Record<string, string> } = {}): Reply {
   const { field, headers } = more;
-  return json(status, { title: code, status, code, field }, { 'content-type': 'application/problem+json', ...(status === 503 ? { 'retry-after': '1' } : {}), ...headers });
+  const later = status === 503 ? { 'retry-after': '1' } : {};
+  const type = { 'content-type': 'application/problem+json' };
+  return json(status, { title: code, status, code, field }, { ...type, ...later, ...headers });
 }
 
 function route(request: Request, house: House): Reply {
@@ -74,7 +92,9 @@ function route(request: Request, house: House): Reply {
   const { database } = house.honest;
   const found = /^\/orders\/(.+)$/.exec(path);
   if (path === '/order' && method !== 'POST') return problem(405, 'method_not_allowed', { headers: { allow: 'POST' } });
-  if (path !== '/order' && method !== 'GET' && method !== 'HEAD') return problem(405, 'method_not_allowed', { headers: { allow: 'GET, HEAD' } });
+  if (path !== '/order' && method !== 'GET' && method !== 'HEAD') {
+    return problem(405, 'method_not_allowed', { headers: { allow: 'GET, HEAD' } });
+  }
   if (path === '/health') return json(200, { status: 'alive' });
   if (path === '/ready') return ready(database);
   if (path === '/version') return json(200, house.identity);
@@ -86,8 +106,10 @@ function route(request: Request, house: House): Reply {
 }
 
 function ready(database: boolean): Reply {
-  const check = { status: database ? 'up' : 'down', ...(database ? {} : { reason: 'connection_refused' }), latency_ms: 1, since: new Date().toISOString() };
-  return json(database ? 200 : 503, { status: database ? 'ready' : 'unready', checks: { database: check } }, database ? {} : { 'retry-after': '1' });
+  const common = { latency_ms: 1, since: new Date().toISOString() };
+  if (database) return json(200, { status: 'ready', checks: { database: { status: 'up', ...common } } });
+  const check = { status: 'down', reason: 'connection_refused', ...common };
+  return json(503, { status: 'unready', checks: { database: check } }, { 'retry-after': '1' });
 }
 
 function place({ query, body, key }: Request, { honest, keys }: House): Reply {
@@ -97,11 +119,16 @@ function place({ query, body, key }: Request, { honest, keys }: House): Reply {
   const digits = String(qty).replace('.', '').replace(/^0+/, '').length;
   if (!/^[A-Z][A-Z0-9.-]{0,15}$/.test(symbol)) return problem(400, 'invalid_order', { field: 'symbol' });
   if (side !== 'buy' && side !== 'sell') return problem(400, 'invalid_order', { field: 'side' });
-  if (!/^\d+(\.\d+)?$/.test(String(qty)) || Number(qty) <= 0 || digits > 15) return problem(400, 'invalid_order', { field: 'qty' });
+  const plain = /^\d+(\.\d+)?$/.test(String(qty)) && digits <= 15;
+  if (!plain || Number(qty) <= 0) return problem(400, 'invalid_order', { field: 'qty' });
   if (!honest.database) return problem(503, 'database_unavailable');
   const before = key === undefined ? undefined : keys.get(key);
-  if (before && (before.symbol !== symbol || before.side !== side || before.qty !== Number(qty))) return problem(422, 'idempotency_key_reused');
-  const order: Order = before ?? { order_id: randomUUID(), status: 'accepted', symbol, side, qty: Number(qty), created_at: new Date().toISOString() };
+  if (before && (before.symbol !== symbol || before.side !== side || before.qty !== Number(qty))) {
+    return problem(422, 'idempotency_key_reused');
+  }
+  const created_at = new Date().toISOString();
+  const placed = { symbol, side, qty: Number(qty), created_at };
+  const order: Order = before ?? { order_id: randomUUID(), status: 'accepted', ...placed };
   honest.orders.set(order.order_id, order);
   if (key !== undefined) keys.set(key, order);
   return json(201, order, { location: `/orders/${order.order_id}` });

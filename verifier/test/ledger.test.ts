@@ -5,12 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { Answer, Order } from '../api.ts';
-import { choose, compare } from '../lasting.ts';
-import { appendLedger, readLedger } from '../ledger.ts';
-import type { Promised } from '../ledger.ts';
+import type { Answer, Order } from '../client/api.ts';
+import { choose, compare } from '../checks/lasting.ts';
+import { appendLedger, readLedger } from '../checks/ledger.ts';
+import type { Promised } from '../checks/ledger.ts';
 
-const order = (id: number): Promised => ({ order_id: `id-${id}`, symbol: 'BTC', side: 'buy', qty: '0.10', created_at: '2026-01-02T03:04:05.000Z' });
+const created_at = '2026-01-02T03:04:05.000Z';
+const order = (id: number): Promised => ({ order_id: `id-${id}`, symbol: 'BTC', side: 'buy', qty: '0.10', created_at });
 
 async function file(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'ledger-'));
@@ -64,7 +65,8 @@ test('of a short ledger every order is asked for, of a long one the newest and a
 
 test('an answer is equal when every value is, qty as a number', () => {
   const value: Order = { ...order(1), qty: 0.1 };
-  const answer = (changes: Partial<Order>): Answer<Order> => ({ sight: { state: 'silent', ms: 1 }, status: 200, value: { ...value, ...changes } });
+  const sight = { state: 'silent', ms: 1 } as const;
+  const answer = (changes: Partial<Order>): Answer<Order> => ({ sight, status: 200, value: { ...value, ...changes } });
   assert.equal(compare(order(1), answer({})), null);
   assert.equal(compare(order(1), answer({ qty: 0.2, side: 'sell' })), 'side sell for buy, qty 0.2 for 0.1');
   assert.equal(compare(order(1), { sight: { state: 'silent', ms: 1 }, status: 0 }), 'silent');

@@ -5,8 +5,8 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { ask, tell } from '../http.ts';
-import { probe, stateOf } from '../tcp.ts';
+import { ask, tell } from '../client/http.ts';
+import { probe, stateOf } from '../client/tcp.ts';
 
 type Door = { host: string; port: number };
 
@@ -19,6 +19,7 @@ async function open(t: TestContext, serve: (socket: Socket) => void): Promise<Do
 }
 
 const answer = (text: string) => (socket: Socket) => { socket.once('data', () => socket.end(text)); };
+const halfAChunk = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nhalf';
 const asked = (door: Door, more: object = {}) => ask(door, { path: '/', deadlineMs: 1_000, ...more });
 
 test('a port that keeps the connection is held, for as long as was asked', async t => {
@@ -33,7 +34,8 @@ test('a port that speaks first is held', async t => {
 
 test('a port that accepts and closes is not held, however late it closes', async t => {
   assert.equal((await probe(await open(t, socket => socket.end()), 1_000)).state, 'accepted_then_closed');
-  assert.equal((await probe(await open(t, socket => { setTimeout(() => socket.end(), 60); }), 1_000)).state, 'accepted_then_closed');
+  const closes = await open(t, socket => { setTimeout(() => socket.end(), 60); });
+  assert.equal((await probe(closes, 1_000)).state, 'accepted_then_closed');
 });
 
 test('a reset and a refusal are told apart', async t => {
@@ -51,23 +53,28 @@ test('an address that no route leads to is unreachable', async () => {
 test('a port whose queue is full and never emptied is silent at the deadline', async t => {
   // One that listens with no queue to speak of and never accepts; two callers fill it, the next gets no answer at all.
   const script = `const s = require('net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
-    require('fs').writeSync(1, s.address().port + '\\n'); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); })`;
+    require('fs').writeSync(1, s.address().port + '\\n');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  })`;
   const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.after(() => child.kill('SIGKILL'));
   const port = Number(await new Promise(resolve => { child.stdout.once('data', resolve); }));
   const fill = await Promise.all(Array.from({ length: 6 }, () => probe({ host: '127.0.0.1', port }, 600, 900)));
   assert.ok(fill.some(({ state }) => state === 'silent'), JSON.stringify(fill));
-  assert.ok(fill.filter(({ state }) => state === 'silent').every(({ ms }) => ms >= 598 && ms < 2_000), JSON.stringify(fill));
+  const silent = fill.filter(({ state }) => state === 'silent');
+  assert.ok(silent.every(({ ms }) => ms >= 598 && ms < 2_000), JSON.stringify(fill));
 });
 
 test('an answer comes with status, headers, text and JSON', async t => {
-  const sight = await asked(await open(t, answer('HTTP/1.1 201 Created\r\nx-a: b\r\ncontent-length: 7\r\n\r\n{"a":1}')));
+  const text = 'HTTP/1.1 201 Created\r\nx-a: b\r\ncontent-length: 7\r\n\r\n{"a":1}';
+  const sight = await asked(await open(t, answer(text)));
   assert.ok(sight.state === 'answered');
   assert.deepEqual([sight.status, sight.headers.get('x-a'), sight.text, sight.json], [201, 'b', '{"a":1}', { a: 1 }]);
 });
 
 test('each exchange has a socket of its own', async t => {
-  const door = await open(t, socket => socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')));
+  const text = 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n';
+  const door = await open(t, socket => socket.on('data', () => socket.write(text)));
   for (let i = 0; i < 3; i++) assert.equal((await asked(door)).state, 'answered');
   assert.equal(door.accepted(), 3);
 });
@@ -84,7 +91,7 @@ test('what is no whole answer keeps its reason', async t => {
     ['resets', socket => { socket.once('data', () => socket.resetAndDestroy()); }, /^reset \(ECONNRESET\)$/],
     ['is no HTTP', answer('SSH-2.0-x\r\n'), /^malformed \(no HTTP\)$/],
     ['half a body', answer('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf'), /^malformed \(half a body\)$/],
-    ['half a chunk', answer('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nhalf'), /^malformed \(half a body\)$/],
+    ['half a chunk', answer(halfAChunk), /^malformed \(half a body\)$/],
     ['too much', answer(`HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(1_100_000)}`), /^malformed \(body above 1048576 bytes\)$/],
   ];
   for (const [name, serve, wish] of cases) assert.match(tell(await asked(await open(t, serve))), wish, name);
@@ -93,7 +100,8 @@ test('what is no whole answer keeps its reason', async t => {
 });
 
 test('no answer, and an answer that never ends, are silent at the deadline', async t => {
-  for (const serve of [() => {}, (socket: Socket) => { socket.write('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf'); }]) {
+  const sendsHalf = (socket: Socket) => { socket.write('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf'); };
+  for (const serve of [() => {}, sendsHalf]) {
     const sight = await asked(await open(t, serve), { deadlineMs: 200 });
     assert.equal(sight.state, 'silent');
     assert.ok(sight.ms >= 198 && sight.ms < 1_000, `${sight.ms} ms`);

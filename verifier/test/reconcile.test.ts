@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { HttpSight } from '../http.ts';
-import { reconcile } from '../reconcile.ts';
-import { until } from '../until.ts';
-import { judge, startWriters } from '../writers.ts';
-import type { Attempt, Draft, Place } from '../writers.ts';
+import type { HttpSight } from '../client/http.ts';
+import { until } from '../client/until.ts';
+import { judge, openLoad } from '../experiment/load.ts';
+import type { Attempt, Draft, Fate, Place } from '../experiment/load.ts';
+import { reconcile } from '../experiment/reconcile.ts';
 
 type Stored = Draft & { order_id: string; key: string };
 type Store = { rows: Map<string, Stored>; place: Place; find: (id: string) => Promise<HttpSight> };
@@ -20,7 +20,9 @@ function openStore(): Store {
   const rows = new Map<string, Stored>();
   const place: Place = async (order, key) => {
     const known = rows.get(key);
-    if (known !== undefined && (known.qty !== order.qty || known.symbol !== order.symbol)) return answered(422, { code: 'idempotency_key_reused' });
+    if (known !== undefined && (known.qty !== order.qty || known.symbol !== order.symbol)) {
+      return answered(422, { code: 'idempotency_key_reused' });
+    }
     const stored = known ?? { ...order, key, order_id: `id-of-${key}` };
     rows.set(key, stored);
     return answered(201, stored);
@@ -36,15 +38,18 @@ function answered(status: number, json: object): HttpSight {
   return { state: 'answered', status, headers: new Headers(), text: JSON.stringify(json), json, ms: 1 };
 }
 
-async function attempt(key: string, place: Place, outcome?: Attempt['outcome']): Promise<Attempt> {
+async function attempt(key: string, place: Place, fate?: Fate): Promise<Attempt> {
   const order: Draft = { symbol: 'W1', side: 'buy', qty: 1.25 };
   const told = judge(await place(order, key));
-  return outcome === undefined || outcome === told.outcome ? { key, order, ...told } : { key, order, outcome, said: 'made up', ms: 1 };
+  if (fate === undefined || fate === told.fate) return { key, order, ...told };
+  return { key, order, fate, said: 'made up', ms: 1 };
 }
 
 const nobody: Place = async () => answered(503, { code: 'outcome_unknown' });
-const bare = ({ missing, changed, present, doubled, unresolved }: Awaited<ReturnType<typeof reconcile>>) =>
-  ({ missing: missing.length, changed: changed.length, present: present.length, doubled: doubled.length, unresolved: unresolved.length });
+const bare = ({ missing, changed, present, doubled, unresolved }: Awaited<ReturnType<typeof reconcile>>) => ({
+  missing: missing.length, changed: changed.length, present: present.length, doubled: doubled.length,
+  unresolved: unresolved.length,
+});
 const whole = { missing: 0, changed: 0, present: 0, doubled: 0, unresolved: 0 };
 
 async function threeOfEach(store: Store): Promise<Attempt[]> {
@@ -77,7 +82,9 @@ test('a changed order is changed', async () => {
   const attempts = await threeOfEach(store);
   const row = store.rows.get('acked-3');
   assert.ok(row);
-  const find: Store['find'] = async id => id === row.order_id ? answered(200, { ...row, qty: 2.25 }) : store.find(id);
+  const find: Store['find'] = async id => {
+    return id === row.order_id ? answered(200, { ...row, qty: 2.25 }) : store.find(id);
+  };
   assert.deepEqual(bare(await reconcile({ attempts, place: store.place, find })), { ...whole, changed: 1 });
 });
 
@@ -98,7 +105,7 @@ test('a store that makes a new order of a repeated key has doubled it', async ()
 test('one id given to two orders is doubled', async () => {
   const store = openStore();
   const attempts = await threeOfEach(store);
-  const same = attempts.map(one => one.outcome === 'acked' ? { ...one, orderId: attempts[0]?.orderId ?? '' } : one);
+  const same = attempts.map(one => one.fate === 'acked' ? { ...one, orderId: attempts[0]?.orderId ?? '' } : one);
   assert.ok((await reconcile({ attempts: same, ...store })).doubled.length >= 2);
 });
 
@@ -109,17 +116,23 @@ test('an order whose key never gets an answer stays unresolved', async () => {
 });
 
 test('only what certainly was not stored counts as refused', () => {
-  const outcome = (sight: HttpSight) => judge(sight).outcome;
-  assert.equal(outcome(answered(201, { order_id: 'a' })), 'acked');
-  assert.equal(outcome(answered(503, { code: 'database_unavailable' })), 'refused');
-  assert.equal(outcome({ state: 'refused', ms: 1 }), 'refused');
-  for (const doubtful of [answered(201, {}), answered(200, { order_id: 'a' }), answered(503, {}), answered(503, { code: 'outcome_unknown' }), answered(500, {})]) {
-    assert.equal(outcome(doubtful), 'ambiguous', JSON.stringify(doubtful));
+  const fate = (answer: HttpSight) => judge(answer).fate;
+  assert.equal(fate(answered(201, { order_id: 'a' })), 'acked');
+  assert.equal(fate(answered(503, { code: 'database_unavailable' })), 'refused');
+  assert.equal(fate({ state: 'refused', ms: 1 }), 'refused');
+  const doubtfuls = [
+    answered(201, {}), answered(200, { order_id: 'a' }), answered(503, {}), answered(503, { code: 'outcome_unknown' }),
+    answered(500, {}),
+  ];
+  for (const doubtful of doubtfuls) {
+    assert.equal(fate(doubtful), 'ambiguous', JSON.stringify(doubtful));
   }
-  for (const state of ['silent', 'reset', 'accepted_then_closed', 'malformed', 'unreachable'] as const) assert.equal(outcome({ state, ms: 1 }), 'ambiguous');
+  for (const state of ['silent', 'reset', 'accepted_then_closed', 'malformed', 'unreachable'] as const) {
+    assert.equal(fate({ state, ms: 1 }), 'ambiguous');
+  }
 });
 
-test('each order is in the log before it is sent, and its outcome before the writer goes on', async t => {
+test('each order is in the log before it is sent, and its fate before the writer goes on', async t => {
   const file = join(await folder(t), 'log.jsonl');
   const store = openStore();
   const unlogged: string[] = [];
@@ -127,23 +140,32 @@ test('each order is in the log before it is sent, and its outcome before the wri
     if (!(await readFile(file, 'utf8')).includes(`"key":"${key}"`)) unlogged.push(key);
     return store.place(order, key);
   };
-  const writers = await startWriters({ place, file });
-  t.after(() => writers.stop());
-  await until(async () => writers.attempts.length, count => count > 200, 20_000);
-  await writers.stop();
+  const load = openLoad(place, file);
+  t.after(load.stop);
+  await load.start();
+  await until(async () => load.attempts.length, count => count > 200, 20_000);
+  await load.stop();
   const lines = (await readFile(file, 'utf8')).trim().split('\n').map(line => JSON.parse(line) as Attempt);
   assert.deepEqual(unlogged, []);
-  assert.equal(lines.filter(line => line.outcome === 'acked').length, writers.attempts.length);
-  assert.equal(new Set(writers.attempts.map(one => one.key)).size, writers.attempts.length);
+  assert.equal(lines.filter(line => line.fate === 'acked').length, load.attempts.length);
+  assert.equal(new Set(load.attempts.map(one => one.key)).size, load.attempts.length);
 });
 
 test('writers that may not write wait, and stop when told', async t => {
   let asked = 0;
-  const place: Place = async () => { asked += 1; return answered(503, { code: 'draining' }); };
+  const place: Place = async () => {
+    asked += 1;
+    return answered(503, { code: 'draining' });
+  };
   let looks = 0;
-  const writers = await startWriters({ place, file: join(await folder(t), 'log.jsonl'), count: 2, mayWrite: () => { looks += 1; return false; } });
+  const load = openLoad(place, join(await folder(t), 'log.jsonl'));
+  t.after(load.stop);
+  await load.start({ writers: 2, mayWrite: () => {
+    looks += 1;
+    return false;
+  } });
   await until(async () => looks, count => count > 6, 5_000);
-  await writers.stop();
+  await load.stop();
   assert.equal(asked, 0);
 });
 

@@ -1,75 +1,70 @@
-// Runs verify.js as an operator does, with a control executable that only tells what the test wants it to tell.
+// Runs verify as an operator does, with a control that only answers what the test wants it to answer.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Target } from '../options.ts';
-import { readPoint } from '../report.ts';
-import type { Point } from '../report.ts';
+import type { Entry, Holder, Memory } from '#infra/control';
+import type { Facts, Outcome, Target } from '#infra/platform';
+import { serveControl } from './fake-control.ts';
+import { openHonest } from './honest.ts';
+import type { Honest, Lie } from './honest.ts';
+import { start } from './program.ts';
+import type { Ended } from './program.ts';
 
 export type World = {
-  /** State folder, control executable and its answers; all of it goes when the test ends. */
+  /** The state folder is in it; all of it goes when the test ends. */
   folder: string;
   env: Record<string, string>;
-  /** What control answers from now on. */
-  tell: (verb: 'targets' | 'journal' | 'facts' | 'platform', text: string) => Promise<void>;
-  calls: () => Promise<string[]>;
+  /** What control answers from now on; an Error is thrown there. */
+  up: Target[] | Error;
+  memory: Memory | undefined;
+  faults: Entry[] | Error;
+  facts: (node: string) => Outcome<Facts>;
+  /** What control was asked, as `verb node…`. */
+  asked: string[];
+  setDrills: (drills: Record<string, Holder>) => Promise<void>;
 };
-export type Run = { code: number | null; signal: string | null; stdout: string; stderr: string; points: Point[]; verdict: string; ms: number };
+/** `verdict` is the last line on stdout. */
+export type Run = Ended & { verdict: string };
 
-export const program = fileURLToPath(new URL('../verify.js', import.meta.url));
-export const plain = '{"platform":"process","node":"control","containers":false,"reason":"nothing contains them"}';
+export const program = fileURLToPath(new URL('verify-program.js', import.meta.url));
 
-const control = `#!/bin/sh
-# What the test wrote beside this file, and a note of what was asked.
-echo "$* NODE=\${NODE:-}" >> "$0.calls"
-cat "$0.$1" 2>/dev/null || { echo "no answer to $1" >&2; exit 1; }
-`;
+/** Facts of plain processes. */
+export function plainFacts(node: string): Outcome<Facts> {
+  const one = { pid: 1, state: 'running', restart_count: 0, started_at: null, listening: null };
+  const why = { containers: false, reason: 'nothing contains them' } as const;
+  return { done: { platform: 'process', node, ...why, user: 'me', api: one, db: one } };
+}
 
-export async function openWorld(t: TestContext, targets: Target[]): Promise<World> {
+export async function openWorld(t: TestContext, up: Target[]): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'verify-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
-  const path = join(folder, 'control');
-  await writeFile(path, control, { mode: 0o755 });
+  const { env, setDrills } = await serveControl(t, folder, (verb, args) => answer(world, verb, args));
   const world: World = {
     folder,
-    env: { CONTROL: path, ORDERS_STATE: join(folder, 'state'), SCALE: '1' },
-    tell: (verb, text) => writeFile(`${path}.${verb}`, text),
-    calls: async () => (await readFile(`${path}.calls`, 'utf8').catch(() => '')).split('\n').filter(line => line !== ''),
+    env: { ...env, PATH: process.env['PATH'] ?? '', ORDERS_STATE: join(folder, 'state'), SCALE: '1' },
+    up,
+    memory: { platform: 'process', nodes: up.map(({ node }) => node), targets: up },
+    faults: [],
+    facts: plainFacts,
+    asked: [],
+    setDrills,
   };
-  await world.tell('targets', targets.map(({ node, host, port }) => `${node} ${host}:${port}\n`).join(''));
-  await world.tell('journal', '');
-  await world.tell('platform', 'process\n');
-  await world.tell('facts', `${plain}\n${plain.replace('"control"', '"worker1"')}\n`);
   return world;
 }
 
-/** Starts verify.js and nothing of this environment that would steer it. */
-export function startVerify(env: Record<string, string>, args: string[] = []): ChildProcess & { stdout: NodeJS.ReadableStream; stderr: NodeJS.ReadableStream } {
-  const child = spawn(process.execPath, [program, ...args], { env: { PATH: process.env['PATH'], ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
-  child.stdout.setEncoding('utf8');
-  child.stderr.setEncoding('utf8');
-  return child;
-}
-
 export async function runVerify(env: Record<string, string>, args: string[] = []): Promise<Run> {
-  return collect(startVerify(env, args));
+  const end = await start(program, args, env).ended;
+  return { ...end, verdict: end.stdout.trimEnd().split('\n').at(-1) ?? '' };
 }
 
-export async function collect(child: ReturnType<typeof startVerify>): Promise<Run> {
-  const began = performance.now();
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', text => { stdout += String(text); });
-  child.stderr.on('data', text => { stderr += String(text); });
-  const [code, signal] = await new Promise<[number | null, string | null]>(resolve => { child.on('close', (...end) => resolve(end)); });
-  const points = stdout.split('\n').map(readPoint).filter(point => point !== undefined);
-  const verdict = stdout.trimEnd().split('\n').at(-1) ?? '';
-  return { code, signal, stdout, stderr, points, verdict, ms: Math.round(performance.now() - began) };
+/** A node that is up, with an honest service on it. */
+export async function openHonestWorld(t: TestContext, lie?: Lie): Promise<{ service: Honest; world: World }> {
+  const service = await openHonest(lie);
+  t.after(() => service.close());
+  return { service, world: await openWorld(t, [service.target]) };
 }
 
 /** The lines of the ledger that verify kept for the node control. */
@@ -78,7 +73,7 @@ export async function promisesOf(world: World): Promise<string[]> {
 }
 
 /** Version first, numbered points, one plan that counts them, after it only comments, nothing else anywhere. */
-export function assertTap({ stdout }: Run): void {
+export function assertTap({ stdout }: Pick<Run, 'stdout'>): void {
   const lines = stdout.replace(/\n$/, '').split('\n');
   assert.equal(lines[0], 'TAP version 13');
   const bare = stdout.replace(/^ {2}---\n(.*\n)*? {2}\.\.\.\n/gm, '').trimEnd().split('\n').slice(1);
@@ -89,4 +84,23 @@ export function assertTap({ stdout }: Run): void {
   assert.deepEqual(bare.filter((line, i) => !/^#/.test(line) && !/^(not )?ok /.test(line) && i !== plan), []);
   assert.deepEqual(bare.slice(plan + 1).filter(line => !line.startsWith('# ')), []);
   assert.match(lines.at(-1) ?? '', /^# verdict: /);
+}
+
+function answer(world: World, verb: string, [names]: unknown[]): unknown {
+  const { up, memory, faults, facts, asked } = world;
+  asked.push([verb, ...[names ?? []].flat()].join(' '));
+  switch (verb) {
+    case 'targets': return orThrow(up);
+    case 'memory': return memory;
+    // as NODE says, else as remembered, else the first
+    case 'chosenNodes': return world.env['NODE']?.split(' ') ?? (memory?.nodes.length ? memory.nodes : ['control']);
+    case 'faultsInPlace': return orThrow(faults);
+    case 'facts': return facts(String(names));
+    default: throw new Error(`verify has no business with ${verb}`);
+  }
+}
+
+function orThrow<T>(answer: T | Error): T {
+  if (answer instanceof Error) throw answer;
+  return answer;
 }

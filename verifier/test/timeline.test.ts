@@ -1,31 +1,33 @@
-// The timeline: what its measures say about samples, and that it looks on time.
+// The timeline: what its measures say about samples, and that it probes on time.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { detectedMs, edges, lanes, recoveredMs, stripChart, watchTimeline, within } from '../timeline.ts';
-import type { Grade, Lane, Sample } from '../timeline.ts';
-import { until } from '../until.ts';
+import { until } from '../client/until.ts';
+import {
+  detectedMs, edges, probeNames, recoveredMs, stripChart, watchTimeline, within,
+} from '../experiment/timeline.ts';
+import type { Grade, ProbeName, Sample } from '../experiment/timeline.ts';
 
-const row = (lane: Lane, grades: Grade[]): Sample[] =>
-  grades.map((grade, i) => ({ lane, grade, word: grade, fromMs: i * 100, toMs: i * 100 + 10 }));
+const row = (probe: ProbeName, grades: Grade[]): Sample[] =>
+  grades.map((grade, i) => ({ probe, grade, word: grade, fromMs: i * 100, toMs: i * 100 + 10 }));
 const ready = row('ready', ['good', 'good', 'refused', 'bad', 'refused', 'good', 'good']);
 
-test('detected is the first sight that is not good after the fault', () => {
+test('detected is the first sample that is not good after the fault', () => {
   assert.equal(detectedMs(ready, 'ready', 105), 105);
   assert.equal(detectedMs(row('ready', ['good', 'good']), 'ready', 0), null);
 });
 
-test('recovered counts from the last sight that was not good, so a flicker is no recovery', () => {
+test('recovered counts from the last sample that was not good, so a flicker is no recovery', () => {
   assert.equal(recoveredMs(ready, 'ready', 300), 210);
   assert.equal(recoveredMs(row('ready', ['refused', 'good', 'refused']), 'ready', 0), null);
   assert.equal(recoveredMs(row('ready', ['good', 'refused', 'good', 'refused', 'good']), 'ready', 0), 410);
 });
 
-test('edges tell each change of a lane, once', () => {
+test('edges tell each change of a probe, once', () => {
   assert.deepEqual(edges(ready, 'ready').map(edge => `${edge.atMs} ${edge.from} ${edge.to}`),
     ['210 good refused', '310 refused bad', '410 bad refused', '510 refused good']);
 });
 
-test('a look that began before a span or ended after it says nothing about the span', () => {
+test('a probe that began before a span or ended after it says nothing about the span', () => {
   assert.deepEqual(within(ready, 'ready', [200, 405]).map(sample => sample.fromMs), [200, 300]);
 });
 
@@ -35,7 +37,7 @@ test('the strip chart shows the worst of each cell and where the marks are', () 
   assert.ok(chart.includes('          ^ inject'), chart.join('\n'));
 });
 
-test('every lane is looked at again and again, a slow one never twice at a time', async t => {
+test('every probe is made again and again, a slow one never twice at a time', async t => {
   let slow = 0;
   let slowest = 0;
   const good = async () => ({ grade: 'good' as const, word: '200' });
@@ -50,28 +52,29 @@ test('every lane is looked at again and again, a slow one never twice at a time'
   await until(async () => timeline.samples.length, length => length > 40, 5_000);
   await timeline.stop();
   const ended = timeline.samples.length;
-  assert.deepEqual([...new Set(timeline.samples.map(sample => sample.lane))].sort(), [...lanes].sort());
+  assert.deepEqual([...new Set(timeline.samples.map(({ probe }) => probe))].sort(), [...probeNames].sort());
   assert.equal(slowest, 1);
   assert.equal(timeline.samples.length, ended);
 });
 
-test('looks under way are given up without a sample when they are renewed, and their lane goes on', async t => {
+test('probes under way are given up without a sample when they are renewed, and new ones follow', async t => {
   const good = async () => ({ grade: 'good' as const, word: '200' });
   let asked = 0;
   const read = () => (asked += 1) === 1 ? new Promise<never>(() => {}) : good();
   const timeline = watchTimeline({ tcp: good, health: good, ready: good, read, write: good }, 10);
   t.after(() => timeline.stop());
-  await until(async () => timeline.samples.filter(({ lane }) => lane === 'tcp').length, count => count > 3, 5_000);
-  assert.deepEqual(timeline.samples.filter(({ lane }) => lane === 'read'), []);
+  await until(async () => timeline.samples.filter(({ probe }) => probe === 'tcp').length, count => count > 3, 5_000);
+  assert.deepEqual(timeline.samples.filter(({ probe }) => probe === 'read'), []);
   const renewedMs = timeline.mark('renewed');
   timeline.renew();
-  const own = () => timeline.samples.filter(({ lane }) => lane === 'read');
+  const own = () => timeline.samples.filter(({ probe }) => probe === 'read');
   await until(async () => own().length, count => count > 3, 5_000);
   assert.ok(own().every(({ grade, fromMs }) => grade === 'good' && fromMs >= renewedMs));
 });
 
-test('a look that throws is told to whoever stops the timeline', async () => {
+test('a probe that throws is told to whoever stops the timeline', async () => {
   const good = async () => ({ grade: 'good' as const, word: '200' });
-  const timeline = watchTimeline({ tcp: good, health: good, ready: () => Promise.reject(new Error('boom')), read: good, write: good });
+  const ready = () => Promise.reject(new Error('boom'));
+  const timeline = watchTimeline({ tcp: good, health: good, ready, read: good, write: good });
   await assert.rejects(timeline.stop(), /boom/);
 });

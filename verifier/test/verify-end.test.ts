@@ -1,57 +1,86 @@
 // verify as an operator ends it, or as it ends itself before it began.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { appendFile, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import type { TestContext } from 'node:test';
-import { until } from '../until.ts';
-import { openHonest } from './honest.ts';
-import type { Honest } from './honest.ts';
-import { collect, openWorld, program, promisesOf, runVerify, startVerify } from './running.ts';
-import type { World } from './running.ts';
+import { until } from '../client/until.ts';
+import { start } from './program.ts';
+import { openHonestWorld, program, promisesOf, runVerify } from './running.ts';
 
-async function honestWorld(t: TestContext, ...args: Parameters<typeof openHonest>): Promise<{ service: Honest; world: World }> {
-  const service = await openHonest(...args);
-  t.after(() => service.close());
-  return { service, world: await openWorld(t, [service.target]) };
-}
-
-test('what it cannot understand ends it with 2 and one line that says what would be right', async t => {
-  const { world } = await honestWorld(t);
+test('what it cannot understand ends it with 2, Bail out! and a line that says what would be right', async t => {
+  const { world } = await openHonestWorld(t);
   const bad = { EXPECT: 'red', STRICT: 'yes', SCALE: '0', TARGETS: ',', NODE: 'Control!', PLATFORM: 'podman' };
   for (const [name, value] of Object.entries(bad)) {
     const run = await runVerify({ ...world.env, [name]: value });
-    assert.deepEqual([run.code, run.stdout], [2, ''], name);
-    assert.match(run.stderr, new RegExp(`^verify: ${name} must be .*, not "${value}"\\n$`));
+    const [, why = ''] = /^verify: (.*)\n$/.exec(run.stderr) ?? [];
+    assert.match(why, new RegExp(`^${name} must be .*, not "${value}"$`));
+    assert.deepEqual([run.code, run.stdout], [2, `TAP version 13\nBail out! ${why}\n`], name);
   }
   assert.match((await runVerify(world.env, ['now'])).stderr, /^verify: no arguments are taken.*\n$/);
 });
 
-test('a control that cannot be run or does not answer ends it with 2', async t => {
-  const { world } = await honestWorld(t);
-  const missing = await runVerify({ ...world.env, CONTROL: '/nowhere/control' });
-  assert.deepEqual([missing.code, missing.stdout], [2, '']);
-  assert.match(missing.stderr, /^verify: \/nowhere\/control targets .*ENOENT\n$/);
+test('a control that cannot tell what is up ends it with 2 and its reason', async t => {
+  const { world } = await openHonestWorld(t);
+  world.up = new Error('no node "wroker1" in vagrant/nodes.txt');
+  const run = await runVerify(world.env);
+  assert.deepEqual([run.code, run.points, run.cannotRun], [2, [], 'no node "wroker1" in vagrant/nodes.txt']);
+  assert.equal(run.stderr, 'verify: no node "wroker1" in vagrant/nodes.txt\n');
+  assert.match(run.stdout, /^TAP version 13\nBail out! no node "wroker1" in vagrant\/nodes\.txt\n/);
 });
 
 test('a reader that hangs up early causes neither crash nor hang', async t => {
-  const { world } = await honestWorld(t);
-  const child = spawn('/bin/sh', ['-c', '"$0" "$1" | head -n 3', process.execPath, program], { env: { PATH: process.env['PATH'], ...world.env }, stdio: ['ignore', 'pipe', 'pipe'] });
-  const run = await collect(child);
+  const { world } = await openHonestWorld(t);
+  const line = ['-c', '"$0" "$1" 2>&1 | head -n 3', process.execPath, program];
+  const run = await shell(line, world.env);
   assert.deepEqual([run.code, run.stderr], [0, '']);
   assert.equal(run.stdout.trim().split('\n').length, 3);
   assert.equal((await promisesOf(world)).length, 3);
 });
 
+test('a promise that does not fit on the disk is red with its reason, and what was promised before stays', async t => {
+  const { world } = await openHonestWorld(t);
+  const ledger = join(world.folder, 'state/ledger/process-control.jsonl');
+  assert.equal((await runVerify(world.env)).code, 0);
+  const before = await readFile(ledger, 'utf8');
+  // a file may have 1024 bytes; the next line fits in part, which a write calls a success
+  await appendFile(ledger, `${'x'.repeat(1_024 - 40 - before.length)}\n`);
+  const line = ['-c', 'ulimit -f 2; exec "$0" "$1"', process.execPath, program];
+  const run = await shell(line, world.env);
+  assert.equal(run.code, 1, run.stdout);
+  const red = /error: .*the promise of order \S+ cannot be written to \S+process-control\.jsonl: /.source;
+  assert.match(run.stdout, new RegExp(`${red}only 39 of \\d+ bytes fit`));
+  assert.match(run.stdout, new RegExp(`${red}EFBIG`));
+  assert.match(run.stdout, /usable no · lasting –/);
+  assert.ok((await readFile(ledger, 'utf8')).startsWith(before));
+});
+
 for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
   test(`${signal} ends it and all that it started, with ${code}`, async t => {
-    const { service, world } = await honestWorld(t, (reply, { path }) => (path === '/ready' ? 'silence' : reply));
-    const child = startVerify({ ...world.env, SCALE: '10' });
-    const ended = collect(child);
+    const { service, world } = await openHonestWorld(t, (reply, { path }) => (path === '/ready' ? 'silence' : reply));
+    const { child, ended } = start(program, [], { ...world.env, SCALE: '10' });
     await until(async () => service.asked.at(-1), last => last === 'GET /ready', 10_000, 20);
     child.kill(signal);
     const run = await ended;
     assert.equal(run.code, code);
     assert.match(run.stdout, new RegExp(`# ended by ${signal} before its plan`));
     await until(async () => service.open(), open => open === 0, 5_000);
+  });
+}
+
+test('killed hard, it leaves nothing running', async t => {
+  const { service, world } = await openHonestWorld(t, (reply, { path }) => (path === '/ready' ? 'silence' : reply));
+  // its stderr is nobody's, since the one who keeps it open is what this test is about
+  const child = spawn(process.execPath, [program], { env: { ...world.env, SCALE: '10' }, stdio: 'ignore' });
+  await until(async () => service.asked.at(-1), last => last === 'GET /ready', 10_000, 20);
+  child.kill('SIGKILL');
+  await until(async () => service.open(), open => open === 0, 5_000);
+});
+
+type Said = { code: unknown; stdout: string; stderr: string };
+
+function shell(args: string[], env: Record<string, string>): Promise<Said> {
+  return new Promise(resolve => {
+    execFile('/bin/sh', args, { env }, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }));
   });
 }

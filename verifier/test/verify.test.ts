@@ -7,39 +7,69 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { openHonest } from './honest.ts';
-import type { Honest } from './honest.ts';
-import { assertTap, openWorld, promisesOf, runVerify } from './running.ts';
-import type { World } from './running.ts';
+import { assertTap, openHonestWorld, openWorld, plainFacts, promisesOf, runVerify } from './running.ts';
+import type { Run } from './running.ts';
 
-const allYes = '# verdict: reachable yes · alive yes · versioned yes · ready yes · usable yes · lasting yes · contained';
+const served = 'reachable yes · alive yes · versioned yes · ready yes · usable yes · lasting yes';
+const allYes = `# verdict: ${served} · contained`;
+const dbDown = { node: 'control', fault: 'db-down', since: '2026-01-02T03:04:05Z' } as const;
 
-async function honestWorld(t: TestContext, ...args: Parameters<typeof openHonest>): Promise<{ service: Honest; world: World }> {
-  const service = await openHonest(...args);
-  t.after(() => service.close());
-  return { service, world: await openWorld(t, [service.target]) };
+/** What became of a check, by its ids. */
+function fate({ points }: Run, path: string): 'held' | 'broken' | 'skipped' | 'not there' {
+  const point = points.find(({ id: { node, rung, check } }) => `${node}/${rung}/${check}` === path);
+  return point === undefined ? 'not there' : point.skip !== undefined ? 'skipped' : point.held ? 'held' : 'broken';
 }
 
 async function openSocket(t: TestContext, serve: (socket: Socket) => void): Promise<string> {
   const sockets: Socket[] = [];
   const server = createServer(socket => { sockets.push(socket); serve(socket); });
   await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve); });
-  t.after(() => { for (const socket of sockets) socket.destroy(); server.close(); });
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-test('an honest service is green, and what no platform tells about it is a skip with its reason', async t => {
-  const { world } = await honestWorld(t);
+test('an honest service is green, and what no platform knows about it is a skip with its reason', async t => {
+  const { world } = await openHonestWorld(t);
   const run = await runVerify(world.env);
   assert.equal(run.code, 0, run.stdout);
   assertTap(run);
   assert.equal(run.stderr, '');
   assert.equal(run.verdict, `${allYes} skipped`);
-  assert.ok(run.points.filter(({ skip }) => skip !== undefined).every(({ skip }) => skip === 'nothing contains them'));
+  const skipped = run.points.filter(({ skip }) => skip !== undefined);
+  assert.ok(skipped.length > 10);
+  assert.ok(skipped.every(({ skip }) => skip === 'nothing contains them'));
   assert.equal((await promisesOf(world)).length, 3);
 });
 
+test('every claim may be reworded: ids, verdict and exit code stay the same', async t => {
+  const { service, world } = await openHonestWorld(t);
+  const other = await openHonest(reply => reply, { git_sha: 'decaf' });
+  t.after(() => other.close());
+  const { up } = world;
+  const worlds: [name: string, change: () => void, more?: Record<string, string>][] = [
+    ['all well', () => undefined],
+    ['strict', () => undefined, { STRICT: '1' }],
+    ['not up', () => { world.up = []; }],
+    ['two nodes, two commits', () => { world.up = [service.target, { ...other.target, node: 'worker1' }]; }],
+    ['no database, and a fault', () => { world.up = up; service.database = false; world.faults = [dbDown]; }],
+    ['trouble was expected', () => undefined, { EXPECT: 'unready' }],
+  ];
+  for (const [name, change, more = {}] of worlds) {
+    change();
+    const env = { ...world.env, ...more, SCALE: '0.2' };
+    const [plain, reworded] = await Promise.all([runVerify(env), runVerify({ ...env, REWORDED: '1' })]);
+    assert.deepEqual([reworded.code, reworded.verdict], [plain.code, plain.verdict], name);
+    const bare = ({ points }: Run) => points.map(({ claim: _, said: _said, error: _error, ...point }) => point);
+    assert.deepEqual(bare(reworded), bare(plain), name);
+    assert.ok(plain.points.every(({ claim }) => !reworded.points.some(point => point.claim === claim)), name);
+  }
+});
+
 test('an honest service without its database is green under EXPECT=unready, and gets no promise', async t => {
-  const { service, world } = await honestWorld(t);
+  const { service, world } = await openHonestWorld(t);
   service.database = false;
   const run = await runVerify({ ...world.env, EXPECT: 'unready' });
   assert.equal(run.code, 0, run.stdout);
@@ -48,7 +78,7 @@ test('an honest service without its database is green under EXPECT=unready, and 
 });
 
 test('STRICT=1 takes no skip', async t => {
-  const { world } = await honestWorld(t);
+  const { world } = await openHonestWorld(t);
   const run = await runVerify({ ...world.env, STRICT: '1' });
   assert.equal(run.code, 1);
   assertTap(run);
@@ -57,18 +87,19 @@ test('STRICT=1 takes no skip', async t => {
 });
 
 test('an order that is lost between two runs breaks lasting, and names the order', async t => {
-  const { service, world } = await honestWorld(t);
+  const { service, world } = await openHonestWorld(t);
   assert.equal((await runVerify(world.env)).code, 0);
   const [lost] = [...service.orders.keys()];
   service.orders.delete(lost ?? '');
   const run = await runVerify(world.env);
   assert.equal(run.code, 1);
   assert.match(run.verdict, /usable yes · lasting no · contained –/);
-  assert.match(run.stdout, new RegExp(`lasting: wanted ${lost} .* as promised, saw 404 order_not_found, as for 1 of 6 orders`));
+  const sight = new RegExp(`lasting: wanted ${lost} .* as promised, saw 404 order_not_found, as for 1 of 6 orders`);
+  assert.match(run.stdout, sight);
 });
 
 test('an order that is changed between two runs breaks lasting, and a torn ledger line is told', async t => {
-  const { service, world } = await honestWorld(t);
+  const { service, world } = await openHonestWorld(t);
   assert.equal((await runVerify(world.env)).code, 0);
   for (const order of service.orders.values()) order.side = order.side === 'buy' ? 'sell' : 'buy';
   await appendFile(join(world.folder, 'state/ledger/process-control.jsonl'), '{"order_id":"x');
@@ -85,11 +116,14 @@ test('a port that is not held is red at reachable with its reason, and all else 
   const run = await runVerify({ ...world.env, TARGETS: `${closes},${resets},127.0.0.1:1` });
   assert.equal(run.code, 1);
   assertTap(run);
-  assert.equal(run.verdict, '# verdict: reachable no · alive – · versioned – · ready – · usable – · lasting – · contained –');
-  for (const sight of [`${closes} reachable: wanted held, saw accepted_then_closed`, `${resets} reachable: wanted held, saw reset`, '127.0.0.1:1 reachable: wanted held, saw refused']) {
-    assert.ok(run.stdout.includes(sight), sight);
+  const states = 'reachable no · alive – · versioned – · ready – · usable – · lasting – · contained –';
+  assert.equal(run.verdict, `# verdict: ${states}`);
+  const sights = [[closes, 'accepted_then_closed'], [resets, 'reset'], ['127.0.0.1:1', 'refused']];
+  for (const [target, sight] of sights) {
+    assert.ok(run.stdout.includes(`${target} reachable: wanted held, saw ${sight}`), sight);
+    assert.equal(fate(run, `${target}/reachable/tcp-held`), 'broken');
   }
-  assert.ok(run.points.filter(({ held }) => held).every(({ skip }) => skip === 'blocked by reachable'));
+  assert.ok(run.points.filter(({ held }) => held).every(({ blockedBy }) => blockedBy === 'reachable'));
 });
 
 test('a port that is held but never answers is reachable and not alive', async t => {
@@ -101,8 +135,8 @@ test('a port that is held but never answers is reachable and not alive', async t
 });
 
 test('with nothing up it is red as not up, and nothing is sent', async t => {
-  const { service, world } = await honestWorld(t);
-  await world.tell('targets', '');
+  const { service, world } = await openHonestWorld(t);
+  world.up = [];
   const run = await runVerify(world.env);
   assert.equal(run.code, 1);
   assertTap(run);
@@ -111,58 +145,113 @@ test('with nothing up it is red as not up, and nothing is sent', async t => {
   assert.deepEqual(service.asked, []);
 });
 
-test('every node that NODE names is looked at, and one that is not up is red', async t => {
-  const { world } = await honestWorld(t);
-  const run = await runVerify({ ...world.env, NODE: 'control worker1' });
-  assert.equal(run.code, 1);
-  assert.match(run.stdout, /not ok \d+ - worker1 reachable: the node is up/);
-  assert.match(run.stdout, /^ok \d+ - control lasting: /m);
-  assert.deepEqual(new Set((await world.calls()).map(call => call.split(' NODE=')[1])), new Set(['control worker1', 'control']));
+test('of all nodes those that are up are looked at; none of them up is red', async t => {
+  const { world } = await openHonestWorld(t);
+  world.env['NODE'] = 'all';
+  assert.equal((await runVerify(world.env)).code, 0);
+  world.up = [];
+  assert.equal(fate(await runVerify(world.env), 'all/reachable/node-up'), 'broken');
+});
+
+test('every node that was asked for is looked at, and one that is not up is red', async t => {
+  const { world } = await openHonestWorld(t);
+  world.env['NODE'] = 'control worker1';
+  const named = await runVerify(world.env);
+  delete world.env['NODE'];
+  world.memory = { platform: 'process', nodes: ['control', 'worker1'], targets: [] };
+  for (const run of [named, await runVerify(world.env)]) {
+    assert.equal(run.code, 1);
+    assert.equal(fate(run, 'worker1/reachable/node-up'), 'broken');
+    assert.equal(fate(run, 'control/lasting/promises-kept'), 'held');
+  }
 });
 
 test('two nodes are held to one commit', async t => {
-  const { service, world } = await honestWorld(t);
+  const { service, world } = await openHonestWorld(t);
   const other = await openHonest(reply => reply, { git_sha: 'decaf' });
   t.after(() => other.close());
-  await world.tell('targets', `control 127.0.0.1:${service.target.port}\nworker1 127.0.0.1:${other.target.port}\n`);
+  world.up = [service.target, { ...other.target, node: 'worker1' }];
   const run = await runVerify({ ...world.env, NODE: 'all' });
   assert.equal(run.code, 1);
   assert.match(run.stdout, /not ok \d+ - nodes contained: one image and one commit on control, worker1/);
   assert.match(run.stdout, /saw control: no image c0ffee, worker1: no image decaf/);
 });
 
+test('two nodes whose images cannot be seen are not equal', async t => {
+  const { service, world } = await openHonestWorld(t);
+  world.up = [service.target, { ...service.target, node: 'worker1' }];
+  let looks = 0;
+  // both can be seen while the climb looks, and not when they are compared
+  world.facts = node => (looks += 1) > 2 ? { failed: 'no engine' } : plainFacts(node);
+  const run = await runVerify({ ...world.env, NODE: 'all' });
+  assert.equal(fate(run, 'nodes/contained/one-build'), 'broken');
+  assert.match(run.stdout, /saw control: image not seen c0ffee, worker1: image not seen c0ffee/);
+});
+
+test('facts that cannot be read are red', async t => {
+  const { world } = await openHonestWorld(t);
+  world.facts = () => ({ failed: 'docker inspect: {"State":' });
+  const run = await runVerify(world.env);
+  assert.deepEqual([run.code, run.verdict], [1, `${allYes} no`]);
+  assert.match(run.stdout, /contained: wanted facts, saw docker inspect: \{"State":/);
+});
+
 test('TARGETS are taken at their word, with a ledger of their own and no facts about a stranger', async t => {
-  const { service, world } = await honestWorld(t);
-  await world.tell('targets', '');
+  const { service, world } = await openHonestWorld(t);
+  world.up = [];
   const run = await runVerify({ ...world.env, TARGETS: `127.0.0.1:${service.target.port}` });
   assert.equal(run.code, 0, run.stdout);
-  assert.ok(run.points.some(({ skip }) => skip === 'this target is no node of ours that is up, so nothing tells facts about it'));
+  assert.ok(run.points.some(({ skip }) => skip?.startsWith('this target is no node of ours that is up')));
   assert.deepEqual(await readdir(join(world.folder, 'state/ledger')), [`127.0.0.1_${service.target.port}.jsonl`]);
 });
 
-test('TARGETS need no control executable', async t => {
-  const { service, world } = await honestWorld(t);
-  const run = await runVerify({ ...world.env, CONTROL: '/nowhere/control', TARGETS: `127.0.0.1:${service.target.port}` });
+test('TARGETS need no control at all', async t => {
+  const { service, world } = await openHonestWorld(t);
+  world.up = new Error('.state cannot be read');
+  world.faults = new Error('the undo journal cannot be read');
+  const run = await runVerify({ ...world.env, TARGETS: `127.0.0.1:${service.target.port}` });
   assert.equal(run.code, 0, run.stdout + run.stderr);
 });
 
 test('a fault that was left in place is red, and told with its recovery, though all else holds', async t => {
-  const { world } = await honestWorld(t);
-  await world.tell('journal', 'control db-down 2026-01-02T03:04:05Z\nworker2 db-hung 2026-01-02T03:04:06Z\n');
+  const { world } = await openHonestWorld(t);
+  world.faults = [dbDown, { node: 'worker2', fault: 'db-hung', since: '2026-01-02T03:04:06Z' }];
   const run = await runVerify(world.env);
   assert.equal(run.code, 1);
   assertTap(run);
-  assert.match(run.stdout, /^not ok 1 - control journal: fault db-down is still in place since 2026-01-02T03:04:05Z; make recover NODE=control/m);
-  assert.match(run.stdout, /^ok 2 - worker2 journal: fault db-hung is still in place/m);
+  const told = /^not ok 1 - control journal: fault db-down is still in place since [^;]*Z; make recover NODE=control/m;
+  assert.match(run.stdout, told);
+  assert.deepEqual([fate(run, 'control/journal/db-down'), fate(run, 'worker2/journal/db-hung')], ['broken', 'held']);
   assert.match(run.stdout, /^# control journal: .*drill\.js recover/m);
+  assert.ok(world.asked.includes('faultsInPlace all'), 'also of nodes that are not looked at');
   assert.equal(run.verdict, `${allYes} skipped`);
 });
 
+test('the fault of a drill that runs is red too, but nobody is advised to undo it', async t => {
+  const { world } = await openHonestWorld(t);
+  world.faults = [dbDown];
+  await world.setDrills({ control: { pid: 4711, name: 'drill db-down' } });
+  const run = await runVerify(world.env);
+  assert.equal(run.code, 1);
+  assert.match(run.stdout, /^not ok 1 - control journal: .*drill db-down \(pid 4711\) runs/m);
+  assert.doesNotMatch(run.stdout, /make recover|drill\.js recover/);
+});
+
 test('a fault in place is what EXPECT=unready looks for, so it is told and not red', async t => {
-  const { service, world } = await honestWorld(t);
+  const { service, world } = await openHonestWorld(t);
   service.database = false;
-  await world.tell('journal', 'control db-down 2026-01-02T03:04:05Z\n');
+  world.faults = [dbDown];
   const run = await runVerify({ ...world.env, EXPECT: 'unready' });
   assert.equal(run.code, 0, run.stdout);
   assert.match(run.stdout, /^# control journal: fault db-down is still in place/m);
+});
+
+test('a journal that cannot be read is red, whatever was expected', async t => {
+  const { service, world } = await openHonestWorld(t);
+  world.faults = new Error('the undo journal .state/journal cannot be read: EACCES');
+  const run = await runVerify(world.env);
+  assert.deepEqual([run.code, fate(run, 'nodes/journal/readable')], [1, 'broken']);
+  assert.match(run.stdout, /the undo journal .* cannot be read: EACCES/);
+  service.database = false;
+  assert.equal((await runVerify({ ...world.env, EXPECT: 'unready' })).code, 1);
 });

@@ -1,0 +1,177 @@
+// The acceptance criteria of the specification, in their own words, each with what proves it.
+import type { Control } from '#infra/control';
+import type { Outcome, Target } from '#infra/platform';
+import { Broken } from '../checks/climb.ts';
+import type { Check, Rung } from '../checks/climb.ts';
+import { probe } from '../client/tcp.ts';
+import type { Options } from '../options.ts';
+import { checksOf, tellBroken } from '../results/point.ts';
+import type { Point } from '../results/point.ts';
+import type { Ended } from '../results/run.ts';
+import { verdict } from '../results/verdict.ts';
+
+export type Acceptance = {
+  options: Options;
+  control: Control;
+  /** The golden path's node, and a second host. */
+  nodes: readonly [first: string, second: string];
+  /** The names of all drills. */
+  drills: readonly string[];
+  /** Run as an operator would, on these nodes; asked to end after so many ms. */
+  verify: (nodes: readonly string[], deadlineMs: number) => Promise<Ended>;
+  drill: (name: string, node: string, deadlineMs: number) => Promise<Ended>;
+};
+
+type Say = (line: string) => void;
+/** What one criterion learns and a later one needs. */
+type Learnt = { verified?: Ended; drilled: Map<string, Ended>; target?: Target };
+type Proof = (acceptance: Acceptance, learnt: Learnt, say: Say) => Promise<void>;
+
+/** Its place among the drills holds what it has shown earlier as a criterion of its own. */
+const persistence = 'restart-keeps-orders';
+/** What the drill with the database down has to have seen. */
+const truth = {
+  drill: 'db-down', rung: 'meanwhile', checks: ['ready-503', 'tcp-held', 'health-200', 'orders-refused'],
+};
+
+/** Bottom first; above a broken rung nothing is proved. */
+export function criteria(acceptance: Acceptance): Rung[] {
+  const learnt: Learnt = { drilled: new Map() };
+  const only = (name: string, claim: string, prove: Proof): Rung => (
+    { name, checks: [{ id: 'criterion', claim, run: say => prove(acceptance, learnt, say) }] }
+  );
+  return [
+    only('start', 'The system starts from a clean state via the golden path', starts),
+    only('verify', 'Verification passes without manual fixes', verifies),
+    only('tcp', 'TCP connectivity is proven from host to service', reaches),
+    only('persistence', 'Persistence is proven via restart', persists),
+    only('hosts', 'The service runs correctly on more than one host', runsOnBoth),
+    { name: 'drills', checks: acceptance.drills.map(name => drillCheck(acceptance, learnt, name)) },
+    only('truth', 'Health and readiness behave truthfully under failure', tellsTheTruth),
+    only('lifecycle', 'The full lifecycle (up → verify → down) is executable from the host', goesDown),
+  ];
+}
+
+const starts: Proof = async ({ nodes: [first], control, options }, learnt, say) => {
+  const before = await control.targets([first]);
+  if (before.length > 0) throw new Broken(`wanted a clean state, saw ${first} up`);
+  const ms = await timed('up', () => control.up([first]));
+  const [target] = await control.targets([first]);
+  if (target === undefined) throw new Broken(`up is done, yet ${first} is not up`);
+  learnt.target = target;
+  const platform = (await control.memory())?.platform ?? 'unknown';
+  const strict = options.strict ? ', nothing may be skipped' : '';
+  say(`platform ${platform}, up in ${ms} ms, ${target.node} ${target.host}:${target.port}${strict}`);
+};
+
+const verifies: Proof = async ({ nodes: [first], verify, options }, learnt, say) => {
+  learnt.verified = green(await verify([first], options.scaled(120_000)));
+  tellVerified(learnt.verified, say);
+};
+
+/** Two proofs: the bottom rung of the verification, and a connection of our own that is held. */
+const reaches: Proof = async ({ options }, learnt, say) => {
+  const seen = learnt.verified?.points.filter(({ id }) => id.rung === 'reachable') ?? [];
+  if (seen.length === 0 || !seen.every(isProof)) throw new Broken('verify did not prove reachable');
+  const sight = await probe(targetOf(learnt), options.scaled(2_000));
+  if (sight.state !== 'held') throw new Broken(`TCP: wanted held, saw ${sight.state}`);
+  say(`verified: ${seen.map(({ claim }) => claim).join(', ')}; held once more`);
+};
+
+/** By the drill that halts and starts the whole stack. */
+const persists: Proof = async (acceptance, learnt, say) => {
+  await drillOnce(acceptance, learnt, persistence);
+  drillHeld(learnt, persistence, say);
+};
+
+const runsOnBoth: Proof = async ({ nodes, control, verify, options }, _learnt, say) => {
+  const ms = await timed(`up ${nodes[1]}`, () => control.up([nodes[1]]));
+  say(`${nodes[1]} up in ${ms} ms`);
+  const end = green(await verify(nodes, options.scaled(240_000)));
+  for (const { claim, skip } of end.points.filter(({ id }) => id.node === 'nodes')) {
+    say(skip === undefined ? `proved: ${claim}` : `not looked at: ${claim} (${skip})`);
+  }
+  tellVerified(end, say);
+};
+
+/** What that drill has seen. */
+const tellsTheTruth: Proof = async (_acceptance, { drilled }, say) => {
+  const points = drilled.get(truth.drill)?.points ?? [];
+  for (const check of truth.checks) {
+    const point = points.find(({ id }) => id.drill === truth.drill && id.rung === truth.rung && id.check === check);
+    if (point === undefined || !isProof(point)) throw new Broken(`${truth.drill} did not prove ${truth.rung} ${check}`);
+    say(`proved: ${point.claim}`);
+  }
+};
+
+const goesDown: Proof = async ({ nodes: [first], control, verify, options }, learnt, say) => {
+  const haltMs = await timed('halt', () => control.halt());
+  const down = await verify([first], options.scaled(120_000));
+  if (down.exit !== 1) throw new Broken(`verify of a halted system: wanted exit 1, saw ${down.exit}`);
+  const destroyMs = await timed('destroy', () => control.destroy());
+  const sight = await probe(targetOf(learnt), options.scaled(2_000));
+  if (sight.state === 'held') throw new Broken('destroyed, yet TCP is held');
+  if (await control.memory() !== undefined) throw new Broken('destroyed, yet a platform is remembered');
+  say(`halt ${haltMs} ms, verify red as it must be, destroy ${destroyMs} ms`);
+};
+
+/** Whether a drill is possible here is known only once it was tried, so it is tried when its skip is asked for. */
+function drillCheck(acceptance: Acceptance, learnt: Learnt, name: string): Check {
+  return {
+    id: name,
+    claim: `At least one failure drill is executed and recovered: ${name}`,
+    skip: async () => {
+      const { points } = await drillOnce(acceptance, learnt, name);
+      return points.find(({ id }) => id.drill === name && id.check === undefined)?.skip;
+    },
+    run: async say => drillHeld(learnt, name, say),
+  };
+}
+
+async function drillOnce(acceptance: Acceptance, { drilled }: Learnt, name: string): Promise<Ended> {
+  const { nodes: [first], drill, options } = acceptance;
+  const end = drilled.get(name) ?? await drill(name, first, options.scaled(600_000));
+  drilled.set(name, end);
+  return end;
+}
+
+function drillHeld({ drilled }: Learnt, name: string, say: Say): void {
+  const end = drilled.get(name);
+  if (end === undefined) throw new Broken(`drill ${name} was not run`);
+  if (end.exit !== 0) throw new Broken(`drill ${name}: wanted exit 0, saw ${end.exit}: ${tellTrouble(end)}`);
+  // its figures; the strip chart belongs to the drill itself, which is no check
+  checksOf(end.points).flatMap(({ said }) => said).forEach(say);
+  say(`${name} took ${end.ms} ms`);
+}
+
+/** Gives how long it took in ms, or throws Broken with the reason. */
+async function timed(verb: string, act: () => Promise<Outcome>): Promise<number> {
+  const began = performance.now();
+  const outcome = await act();
+  if ('failed' in outcome) throw new Broken(`${verb} failed: ${outcome.failed}`);
+  if ('impossible' in outcome) throw new Broken(`${verb} is not possible: ${outcome.impossible}`);
+  return Math.round(performance.now() - began);
+}
+
+function isProof({ held, skip }: Point): boolean {
+  return held && skip === undefined;
+}
+
+function green(end: Ended): Ended {
+  if (end.exit !== 0) throw new Broken(`verify: wanted exit 0, saw ${end.exit}: ${tellTrouble(end)}`);
+  return end;
+}
+
+function tellTrouble({ cannotRun, points }: Ended): string {
+  return cannotRun ?? tellBroken(points);
+}
+
+function tellVerified({ points, ms }: Ended, say: Say): void {
+  say(verdict(points, 'ready'));
+  say(`verify took ${ms} ms`);
+}
+
+function targetOf({ target }: Learnt): Target {
+  if (target === undefined) throw new Broken('no node was started');
+  return target;
+}

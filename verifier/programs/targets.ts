@@ -1,0 +1,42 @@
+// What there is to look at: each target with its node and its ledger, and nodes that should be up and are not.
+import { join } from 'node:path';
+import type { Control } from '#infra/control';
+import type { Facts, Outcome, Target } from '#infra/platform';
+import { addressOf } from '../client/address.ts';
+import type { Options } from '../options.ts';
+import { orCannotRun } from './program.ts';
+
+/** `node` is undefined for a target that no node of ours answers to. `ledger` is the file of what it has promised. */
+export type Found = { target: Target; node: string | undefined; ledger: string };
+
+/** Targets by TARGETS at their word, else those nodes that are up; sends nothing to any of them. */
+export async function findTargets(options: Options, control: Control): Promise<{ found: Found[]; notUp: string[] }> {
+  const ledgerOf = (name: string) => join(options.state, 'ledger', `${name}.jsonl`);
+  if (options.targets.length > 0) {
+    // Only to know whose facts to ask for: where to look was said, and holds without any control at all.
+    const known = await control.targets(['all']).catch(() => []);
+    return {
+      found: options.targets.map(target => ({
+        target,
+        node: known.find(one => addressOf(one) === addressOf(target))?.node,
+        ledger: ledgerOf(`${target.host}_${target.port}`.replaceAll(':', '.')),
+      })),
+      notUp: [],
+    };
+  }
+  const up = await orCannotRun(control.targets());
+  const platform = options.platform ?? (await orCannotRun(control.memory()))?.platform ?? 'unknown';
+  // of all nodes those that are up are meant; none up is as much as one that is not
+  const asked = options.nodes === 'all' ? [] : await orCannotRun(control.chosenNodes());
+  const notUp = asked.filter(name => !up.some(({ node }) => node === name));
+  return {
+    found: up.map(target => ({ target, node: target.node, ledger: ledgerOf(`${platform}-${target.node}`) })),
+    notUp: up.length === 0 && notUp.length === 0 ? ['all'] : notUp,
+  };
+}
+
+/** What the platform knows about one node now. */
+export function factsOf(control: Control, node: string | undefined): () => Promise<Outcome<Facts>> {
+  const stranger = { impossible: 'this target is no node of ours that is up, so nothing tells facts about it' };
+  return async () => node === undefined ? stranger : control.facts(node);
+}
