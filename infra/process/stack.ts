@@ -69,9 +69,12 @@ export function openStack(node: Node, context: Context): ProcessStack {
 
   // ---- starting ----
   const beginDatabase = async (): Promise<void> => {
-    await cluster.clear();
     const { address, dbPort } = kept.place();
-    await needFree(address, dbPort, 'ORDERS_DB_PORT');
+    // one that its supervisor starts again in this moment is no stray, and has its port already
+    if (await isStopped('database')) {
+      await cluster.clear();
+      await needFree(address, dbPort, 'ORDERS_DB_PORT');
+    }
     await supervision.start('database', {
       ...await cluster.server(), env: settings.env, signal: 'SIGINT', graceMs: scaled(graces.database),
       log: logOf('database'), tag: '',
@@ -99,9 +102,11 @@ export function openStack(node: Node, context: Context): ProcessStack {
   const beginService = async (): Promise<void> => {
     await supervision.settled();
     if ((await program('service')).state === 'running') return;
-    await endStrays();
-    const { address, port } = kept.place();
-    await needFree(address, port, 'ORDERS_PORT');
+    if (await isStopped('service')) {
+      await endStrays();
+      const { address, port } = kept.place();
+      await needFree(address, port, 'ORDERS_PORT');
+    }
     const given = await serviceSettings();
     await supervision.start('service', {
       // in the node's folder, by which one whose supervisor was killed is known
