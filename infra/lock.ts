@@ -101,9 +101,15 @@ function exitCode(program: string, args: string[], fd: number): Promise<number |
 }
 
 function note(fd: number, text: string): void {
-  ftruncateSync(fd);
-  writeSync(fd, text, 0);
-  fsyncSync(fd);
+  try {
+    ftruncateSync(fd);
+    writeSync(fd, text, 0);
+    fsyncSync(fd);
+  } catch (error) {
+    // the name is for people: a full disk must keep nobody from halt, recover and destroy
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (!['ENOSPC', 'EDQUOT', 'EINVAL', 'EIO'].includes(code)) throw error;
+  }
 }
 
 function readHolder(file: string): Holder {

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -100,4 +100,13 @@ test('a state folder that cannot be written is one line that says so', async t =
   await writeFile(join(file, '../..', 'file'), '');
   const below = join(file, '../..', 'file', 'lock');
   await assert.rejects(tryLock(below, 'me'), /^Error: .* cannot be written \(E[A-Z]+\); [^\n]*$/);
+});
+
+test('a lock whose name cannot be written, as on a full disk, is a lock all the same', async t => {
+  const file = await lockFile(t);
+  await mkdir(dirname(file), { recursive: true });
+  await symlink('/dev/full', file);
+  const lock = await tryLock(file, 'me');
+  assert.ok(!('heldBy' in lock));
+  lock.release();
 });
