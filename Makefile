@@ -6,6 +6,7 @@ TESTS = $(patsubst service/test/%.ts,service/dist/test/%.js,$(wildcard service/t
 	$(patsubst verifier/test/%.ts,verifier/dist/test/%.js,$(wildcard verifier/test/*.test.ts)) \
 	$(patsubst infra/test/%.ts,infra/dist/test/%.js,$(filter-out infra/test/docker% infra/test/machines%,$(wildcard infra/test/*.test.ts)))
 MAKEFLAGS += --no-print-directory
+unexport NODE_OPTIONS
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -31,7 +31,7 @@ async function main([verb = '', ...args]: string[]): Promise<number> {
   try {
     const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
     const control = openControl({ env: process.env, root, say: line => process.stderr.write(`${line}\n`) });
-    const act = verbs[verb];
+    const act = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
     if (act !== undefined) return await act(control, args);
     if (verb !== '') tell(`unknown verb "${verb}"`);
     process.stderr.write(usage);

@@ -1,7 +1,7 @@
 // The process platform under its own verbs, with a real service and a real PostgreSQL.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -177,6 +177,18 @@ test('halt keeps the data and leaves no process, destroy leaves nothing', async 
   assert.equal((await stack.control('destroy')).code, 0);
   await assert.rejects(stat(join(stack.state, 'process')), { code: 'ENOENT' });
   assert.equal((await stack.control('platform')).code, 1);
+});
+
+test('the launcher works through a link, and a verb of no meaning is not understood', async t => {
+  const stack = await openStack(t);
+  const link = join(stack.state, 'link');
+  await symlink(join(root, 'infra/control'), link);
+  assert.equal((await stack.run(link, 'journal')).code, 0);
+  for (const verb of ['constructor', 'toString', '__proto__', '-h']) {
+    const { code, stderr } = await stack.control(verb);
+    assert.equal(code, 2, stderr);
+    assert.ok(stderr.startsWith(`control: unknown verb "${verb}"\n`), stderr);
+  }
 });
 
 test('a port that somebody else has is named, with its owner and the way out', async t => {
