@@ -86,14 +86,14 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
   };
   const every = () => all.map(({ name }) => name);
   const remembered = async () => {
-    const { nodes = [] } = await readMemory(state) ?? {};
+    const { nodes = [] } = await readMemory(state, settings.platform) ?? {};
     return nodes.length > 0 ? nodes : every().slice(0, 1);
   };
   const chosen = async () => pick([], remembered);
   const oneNode = (name: string) => pickNode(all, name);
 
   const inForce = async (): Promise<Platform | undefined> => {
-    const name = settings.platform ?? (await readMemory(state))?.platform;
+    const name = settings.platform ?? (await readMemory(state, settings.platform))?.platform;
     return name === undefined ? undefined : open(name, context);
   };
   const started = async (): Promise<Platform | { failed: string }> =>
@@ -134,7 +134,7 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
   const up = async (names: readonly string[]): Promise<Outcome> => {
     const nodes = await pick(names, remembered);
     return inTurn(`up ${namesOf(nodes)}`, nodes, async () => {
-      const before = await readMemory(state);
+      const before = await readMemory(state, settings.platform);
       const name = settings.platform ?? before?.platform ?? await bestPlatform(context);
       if (before !== undefined && before.platform !== name) {
         const old = await open(before.platform, context).targets(all);
@@ -162,8 +162,10 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
         talk('not up: nothing was started');
         return { done: undefined };
       }
-      await settle(platform, nodes);
-      return timed('halt', () => told(() => platform.halt(nodes)));
+      // whatever the journal says or does not say, what is to be stopped is stopped
+      const settled = await told(async () => ({ done: await settle(platform, nodes) }));
+      const outcome = await timed('halt', () => told(() => platform.halt(nodes)));
+      return 'done' in outcome && 'failed' in settled ? settled : outcome;
     });
   };
 
@@ -178,7 +180,7 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
       }
       const outcome = await timed('destroy', () => told(() => platform.destroy(nodes)));
       if (!('done' in outcome)) return outcome;
-      const memory = await readMemory(state) ?? { platform: platform.name, nodes: [], targets: [] };
+      const memory = await readMemory(state, settings.platform) ?? { platform: platform.name, nodes: [], targets: [] };
       const gone = (name: string) => nodes.some(node => node.name === name);
       const reached = memory.targets.filter(({ node }) => gone(node));
       for (const { host, port } of reached) await forget(`ledger/${host}_${port}.jsonl`);
@@ -239,7 +241,7 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
   return {
     settings, inject, recover,
     chosenNodes: async () => (await chosen()).map(({ name }) => name),
-    memory: () => readMemory(state),
+    memory: () => readMemory(state, settings.platform),
     up: (names = []) => up(names),
     halt: (names = []) => halt(names),
     destroy: (names = []) => destroy(names),

@@ -1,5 +1,5 @@
 // What `up` remembers until `destroy`: the platform, the nodes that were asked for, and every address they had.
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { platformNames } from './platform.ts';
 import type { PlatformName, Target } from './platform.ts';
@@ -7,12 +7,18 @@ import type { PlatformName, Target } from './platform.ts';
 /** `targets` are the addresses that `up` gave, also of nodes that are halted now. */
 export type Memory = { platform: PlatformName; nodes: string[]; targets: Target[] };
 
-/** What is remembered in a state folder; undefined when nothing was started. Throws when it cannot be read. */
-export async function readMemory(state: string): Promise<Memory | undefined> {
+/**
+ * What is remembered in a state folder; undefined when nothing was started. Throws when it cannot be read, unless
+ * somebody has said which platform it is.
+ */
+export async function readMemory(state: string, said?: PlatformName): Promise<Memory | undefined> {
   const text = (await textOf(join(state, 'platform')))?.trim();
   if (text === undefined) return undefined;
-  const platform = platformNames.find(name => name === text);
-  if (platform === undefined) throw new Error(`${join(state, 'platform')} names no platform: "${text}"`);
+  const platform = platformNames.find(name => name === text) ?? said;
+  if (platform === undefined) {
+    const way = `PLATFORM= one of ${platformNames.join(', ')} goes on`;
+    throw new Error(`${join(state, 'platform')} names no platform: ${JSON.stringify(text)}; ${way}`);
+  }
   const lines = ((await textOf(join(state, 'nodes'))) ?? '').split('\n').filter(line => line !== '');
   const targets = lines.flatMap(line => {
     const [, node = '', host = '', port = ''] = /^(\S+) (\S+):(\d+)$/.exec(line) ?? [];
@@ -28,12 +34,25 @@ export async function writeMemory(state: string, { platform, nodes, targets }: M
     return;
   }
   await mkdir(state, { recursive: true });
-  await writeFile(join(state, 'platform'), `${platform}\n`);
+  await writeWhole(join(state, 'platform'), `${platform}\n`);
   const lines = nodes.flatMap(node => {
     const own = targets.filter(target => target.node === node);
     return own.length === 0 ? [node] : own.map(({ host, port }) => `${node} ${host}:${port}`);
   });
-  await writeFile(join(state, 'nodes'), lines.map(line => `${line}\n`).join(''));
+  await writeWhole(join(state, 'nodes'), lines.map(line => `${line}\n`).join(''));
+}
+
+/** A full disk costs the new text, never the old one. */
+async function writeWhole(file: string, text: string): Promise<void> {
+  if (await textOf(file).catch(() => undefined) === text) return;
+  const beside = `${file}.new`;
+  try {
+    await writeFile(beside, text, { flush: true } as object);
+    await rename(beside, file);
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw new Error(`${file} cannot be written: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 async function textOf(file: string): Promise<string | undefined> {

@@ -25,7 +25,7 @@ export type KeptPlace = {
 export function openPlace(folder: string, node: Node, { settings, local }: Context): KeptPlace {
   const file = join(folder, 'stack.json');
   const kept = (): Kept | undefined => {
-    const seen = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) as Kept : undefined;
+    const seen = existsSync(file) ? parseKept(file, readFileSync(file, 'utf8')) : undefined;
     return seen?.folder === folder ? seen : undefined;
   };
   const { address = node.local, port = 8_000, dbPort = 15_432 } = settings;
@@ -62,6 +62,25 @@ export async function needFree(address: string, port: number, variable: string):
   const owner = listenerOn(address, port);
   const by = owner === undefined ? '' : ` by ${owner.name}, pid ${owner.pid}`;
   throw new Error(`port ${port} on ${address} is taken${by}; end that, or ${way}`);
+}
+
+/** Strictly: what cannot be read is not taken for a stack that was never up. */
+function parseKept(file: string, text: string): Kept {
+  const { folder, address, port, dbPort, since } = fieldsOf(text);
+  const isPort = (is: unknown): is is number => Number.isInteger(is) && Number(is) > 0 && Number(is) <= 65_535;
+  const isTime = (is: unknown): is is string | null => is === null || typeof is === 'string';
+  if (typeof folder === 'string' && typeof address === 'string' && isPort(port) && isPort(dbPort) && isTime(since)) {
+    return { folder, address, port, dbPort, since };
+  }
+  throw new Error(`${file} cannot be read: ${JSON.stringify(text.slice(0, 120))}; make halt stops all and removes it`);
+}
+
+function fieldsOf(text: string): Record<string, unknown> {
+  try {
+    return Object(JSON.parse(text)) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
 }
 
 function placeOf(kept: Kept | undefined): Place | undefined {

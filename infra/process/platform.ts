@@ -38,7 +38,12 @@ export function openProcess(context: Context): Platform {
     },
     status: async nodes => {
       const lines = [];
-      for (const node of nodes) lines.push({ node: node.name, ...await open(node).status() });
+      for (const node of nodes) {
+        const seen = await attempt(() => open(node).status());
+        // one that cannot be seen hides no other
+        const unknown = { line: `${node.name}: unknown (${'failed' in seen ? seen.failed : ''})`, runs: false };
+        lines.push({ node: node.name, ...'done' in seen ? seen.done : unknown });
+      }
       return lines;
     },
     logs: (nodes, write) => onEach(nodes, async stack => stack.logs(write)),

@@ -183,8 +183,8 @@ export function openStack(node: Node, context: Context): ProcessStack {
   };
   const halt = async (): Promise<void> => {
     if (!existsSync(folder)) return;
-    // a full disk keeps nobody from stopping
-    await kept.keep(kept.place(), false).catch(kept.forget);
+    // neither a full disk nor a file that cannot be read keeps anybody from stopping
+    await (async () => kept.keep(kept.place(), false))().catch(kept.forget);
     tell(await supervision.end());
     await endStrays();
     await cluster.stop();

@@ -4,6 +4,7 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { holderOf } from '../lock.ts';
 import { lastLines } from './log.ts';
 import { until } from './until.ts';
 
@@ -63,6 +64,7 @@ export type SupervisionOptions = {
 };
 
 export const socketName = 'control';
+export const lockName = 'supervisor.lock';
 const ANSWER_MS = 10_000;
 /** Longer than any program's grace. */
 const END_MS = 120_000;
@@ -117,6 +119,8 @@ export function openSupervision({ folder, env, scaled }: SupervisionOptions): Su
     stop: async name => (await tell({ verb: 'stop', name }, END_MS) ?? { killed: [] }) as Killed,
     signal: async (name, signal, family = false) => await tell({ verb: 'signal', name, signal, family }) === true,
     end: async () => {
+      // one that is frozen is found out before it is given the time that its programs may take
+      await status();
       const killed = (await tell({ verb: 'end' }, END_MS) ?? { killed: [] }) as Killed;
       await until(async () => await status() === undefined ? true : undefined, scaled(ANSWER_MS));
       return killed;
@@ -132,8 +136,7 @@ function ask(folder: string, request: Request, deadlineMs: number): Promise<unkn
     // the folder by its descriptor: a socket's path may have 107 bytes, and the folder's is as long as it likes
     const socket = connect(`/proc/self/fd/${fd}/${socketName}`);
     let text = '';
-    const late = new Error(`the supervisor of ${folder} has not answered for ${deadlineMs / 1000} s`);
-    const timer = setTimeout(() => socket.destroy(late), deadlineMs);
+    const timer = setTimeout(() => void lateness(folder, deadlineMs).then(late => socket.destroy(late)), deadlineMs);
     socket.setEncoding('utf8').on('data', (part: string) => { text += part; });
     socket.on('connect', () => socket.write(`${JSON.stringify(request)}\n`));
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -150,6 +153,13 @@ function ask(folder: string, request: Request, deadlineMs: number): Promise<unkn
     });
   });
   return answered.finally(() => closeSync(fd));
+}
+
+/** Its programs end with it, so to kill it is a way out. */
+async function lateness(folder: string, ms: number): Promise<Error> {
+  const holder = await holderOf(join(folder, lockName)).catch(() => undefined);
+  const way = holder?.pid ? `; kill -9 ${holder.pid} ends it and its programs, make up starts them again` : '';
+  return new Error(`the supervisor of ${folder} has not answered for ${ms / 1000} s${way}`);
 }
 
 function openFolder(folder: string): number | undefined {

@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { tryLock } from '../lock.ts';
 import { rotate } from './log.ts';
 import { familyOf, send } from './proc.ts';
-import { socketName } from './supervision.ts';
+import { lockName, socketName } from './supervision.ts';
 import type { Killed, Program, ProgramStatus, Reply, Request, Status } from './supervision.ts';
 
 /** A refused configuration (EX_CONFIG): the same one would be refused again. */
@@ -27,7 +27,7 @@ process.chdir(folder);
 // a full disk takes our own log, never the programs
 process.stderr.on('error', () => undefined);
 // the kernel gives it back when we end, however that comes: whoever does not get it is not needed
-if ('heldBy' in await tryLock('supervisor.lock', `supervisor of ${folder}`)) process.exit(0);
+if ('heldBy' in await tryLock(lockName, `supervisor of ${folder}`)) process.exit(0);
 rmSync(socketName, { force: true });
 // half open, so that whoever asks may end his side
 const server = createServer({ allowHalfOpen: true }, socket => {

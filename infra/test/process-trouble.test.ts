@@ -85,6 +85,57 @@ test('a killed supervisor takes its programs with it, which status says and up u
   assert.equal((await stack.control('status')).code, 0);
 });
 
+test('a stack.json that cannot be read is named, and keeps nobody from halt', async t => {
+  const stack = await openStack(t);
+  await must(stack.control('up'));
+  const pids = await pidsOf(stack);
+  for (const text of ['', '{', 'null', JSON.stringify({ folder: folderOf(stack), since: 7 })]) {
+    await writeFile(join(folderOf(stack), 'stack.json'), text);
+    const up = await stack.control('up');
+    assert.equal(up.code, 1);
+    assert.match(up.stderr, /stack\.json cannot be read: .*make halt/);
+    assert.equal((await stack.control('targets')).code, 1);
+  }
+  await must(stack.control('halt'));
+  await gone(pids);
+  await must(stack.control('up'));
+});
+
+test('a journal or a platform that cannot be read keeps nobody from halt, and is told', async t => {
+  const stack = await openStack(t);
+  await must(stack.control('up'));
+  const pids = await pidsOf(stack);
+  const entry = join(stack.state, 'journal', 'control.db-down');
+  await mkdir(entry, { recursive: true });
+  await writeFile(join(stack.state, 'platform'), '');
+  const unnamed = await stack.controlWith({ PLATFORM: '' }, 'halt');
+  assert.match(unnamed.stderr, /platform names no platform: ""; PLATFORM=/);
+  const halted = await stack.control('halt');
+  assert.equal(halted.code, 1);
+  assert.match(halted.stderr, /journal .* cannot be read/);
+  await gone(pids);
+  await rm(entry, { recursive: true });
+  await must(stack.control('up'));
+});
+
+test('a frozen supervisor is named with the way out, and hides no other node', async t => {
+  const stack = await openStack(t);
+  await must(stack.control('up'));
+  const pid = supervisorOf(stack);
+  process.kill(pid, 'SIGSTOP');
+  try {
+    const status = await stack.controlWith({ SCALE: '0.1' }, 'status');
+    assert.equal(status.code, 1);
+    assert.match(status.stdout, new RegExp(`control: unknown .*kill -9 ${pid}`));
+    assert.match(status.stdout, /worker1: never started/);
+    const halt = await stack.controlWith({ SCALE: '0.1' }, 'halt');
+    assert.equal(halt.code, 1);
+    assert.match(halt.stderr, new RegExp(`not answered for 1 s; kill -9 ${pid}`));
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+});
+
 test('a halt that is killed half way does not keep the next up from starting', async t => {
   const stack = await openStack(t);
   await must(stack.controlWith({ DRAIN_GRACE_MS: '1000' }, 'up'));
