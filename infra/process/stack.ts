@@ -98,10 +98,14 @@ export function openStack(node: Node, context: Context): ProcessStack {
     fail(`the database ${how}:\n${cluster.reason(logOf('database'), since)}`);
   };
 
+  /** The password too: the service reads it once, and a cluster that was made anew has another. */
+  const tagOf = (given: Record<string, string>): string =>
+    fingerprint(root, { ...given, password: readFileSync(cluster.passwordFile, 'utf8') });
   const serviceSettings = () => settingsOf(context, kept.place(), cluster.passwordFile);
   const beginService = async (): Promise<void> => {
     await supervision.settled();
-    if ((await program('service')).state === 'running') return;
+    // a frozen one would wait for somebody to thaw it
+    if (await supervision.signal('service', 'SIGCONT', true)) return;
     if (await isStopped('service')) {
       await endStrays();
       const { address, port } = kept.place();
@@ -111,7 +115,7 @@ export function openStack(node: Node, context: Context): ProcessStack {
     await supervision.start('service', {
       // in the node's folder, by which one whose supervisor was killed is known
       argv: [process.execPath, main], cwd: folder, env: { PATH: settings.env['PATH'] ?? '', ...given },
-      signal: 'SIGTERM', graceMs: scaled(graces.service), log: logOf('service'), tag: fingerprint(root, given),
+      signal: 'SIGTERM', graceMs: scaled(graces.service), log: logOf('service'), tag: tagOf(given),
     });
   };
   /** Waits until the service answers the path; says at once when it never will. */
@@ -142,12 +146,16 @@ export function openStack(node: Node, context: Context): ProcessStack {
     mkdirSync(folder, { recursive: true });
     await kept.keep(here, kept.isUp() !== undefined);
     say(`database on ${here.address}:${here.dbPort}, service on ${here.address}:${here.port}`);
+    if (kept.isUp() !== undefined && !cluster.exists()) {
+      say(`the data in ${join(folder, 'db')} is gone: beginning with an empty database`);
+      await supervision.stop('database');
+    }
     if ((await program('database')).state !== 'running') await cluster.init(here.dbPort, here.address);
     await startDatabase();
     // undoes bad-credentials too, whose recovery needs a running database
     await setPassword();
     const { state, tag } = await program('service');
-    if (state === 'running' && tag !== fingerprint(root, await serviceSettings())) {
+    if (state === 'running' && tag !== tagOf(await serviceSettings())) {
       say('build or settings have changed, restarting the service');
       await stopService();
     }

@@ -62,6 +62,17 @@ test('a frozen database holds up neither up nor psql', async t => {
   assert.equal((await stack.control('journal')).stdout, '');
   assert.equal((await stack.control('status')).code, 0);
 });
+test('a service that is frozen, or whose data was removed under it, is up again after one up', async t => {
+  const stack = await openStack(t);
+  await must(stack.control('up'));
+  process.kill(Number((await stack.facts()).api.pid), 'SIGSTOP');
+  await must(stack.control('up'));
+  await rm(join(folderOf(stack), 'db'), { recursive: true });
+  const up = await must(stack.control('up'));
+  assert.match(up.stderr, /data .* is gone: beginning with an empty database/);
+  assert.equal((await stack.control('status')).code, 0);
+});
+
 test('a full disk names itself', { skip: isRoot ? false : 'only root can make a small disk' }, async t => {
   const stack = await openStack(t);
   const db = join(folderOf(stack), 'db');
