@@ -18,3 +18,11 @@ grant usage, create on schema public to orders;
 -- the superuser is for this container's own socket: with no password it cannot log in over the network
 alter role current_user password null;
 SQL
+
+# The first start runs this last, before the database has a door. With this mark among its data it is a whole one: whoever
+# finds that start cut off must not take it for one that served nobody. It is on disk before any order can be.
+listens=$(psql -X -q -At -U "${POSTGRES_USER:-postgres}" -d "${POSTGRES_DB:-orders}" -c 'show listen_addresses')
+if [ -z "$listens" ]; then
+  : > "$PGDATA/orders-whole"
+  sync "$PGDATA/orders-whole" "$PGDATA"
+fi

@@ -4,7 +4,10 @@ import type { Engine, Survey } from '../engine.ts';
 import { writeEnv } from './env-file.ts';
 import type { Images } from '../options.ts';
 
-/** Writes settings, makes secrets, undoes pauses. A database whose first start was cut off goes, to begin anew. */
+/**
+ * Writes settings, makes secrets, undoes pauses. A database whose first start was cut off goes, to begin anew; one that
+ * finished its first start with no `up` to see it stays, since it may have taken orders.
+ */
 export async function prepare({ sh, options }: Engine, { all, db, volumes }: Survey, images: Images): Promise<void> {
   const { host, node, folder, infra, project, say } = options;
   const text = writeEnv(options, images);
@@ -12,9 +15,10 @@ export async function prepare({ sh, options }: Engine, { all, db, volumes }: Sur
   await host.write([{ path: join(folder, 'env'), text }, ...forOperator]);
   const paused = all.filter(({ status }) => status === 'paused').map(({ id }) => id);
   const volume = volumes.find(name => name === `${project}_data`) ?? '';
-  const said = (await sh(preparing, [folder, volume, db?.id ?? '', ...paused])).trim();
+  const said = (await sh(preparing, [folder, volume, db?.id ?? '', images.database, ...paused])).trim();
   const tell = (what: string) => say(`${node.name}: ${what}`);
   if (said === 'cut off') tell('the first start of the database was cut off, it begins anew');
+  if (said === 'whole') tell('the first start of the database went on without its make up, and is over');
   if (said === 'gone') tell('the volume of the database has gone, and every order with it; it begins empty');
 }
 
@@ -28,11 +32,13 @@ export function isOperators({ platform, node, settings }: Engine['options']): bo
 
 // Secrets of 256 bits each. The folder keeps other users out; its files must be readable for the containers' users.
 // A first start that was cut off leaves a database without its role or its door, and its image would take it for a
-// whole one. The mark is there from before the volume is until the role is set, so what it stands for served nobody.
+// whole one. The mark is there from before the volume is until `up` has set the role. But when that `up` was killed the
+// database goes on alone, and serves: then role.sh has left a mark of its own among the data. It is looked for when the
+// container has gone, so that nothing can be served after the look; that it cannot be looked for is a failure.
 const preparing = `
 set -eu
-folder=$1 volume=$2 db=$3
-shift 3
+folder=$1 volume=$2 db=$3 image=$4
+shift 4
 umask 077
 known=$(ls "$folder/secrets" 2>/dev/null || true)
 mkdir -p "$folder/secrets"
@@ -50,8 +56,14 @@ if [ -z "$volume" ]; then
   : > "$folder/first-start"
 elif [ -f "$folder/first-start" ]; then
   [ -z "$db" ] || docker rm -f "$db" >/dev/null
-  docker volume rm "$volume" >/dev/null
-  echo 'cut off'
+  code=0
+  docker run --rm --network none --read-only --cap-drop ALL --cap-add DAC_OVERRIDE --user 0:0 \\
+    --volume "$volume:/data:ro" --entrypoint test "$image" -f /data/orders-whole || code=$?
+  case $code in
+    0) ${firstStartIsOver}; echo whole ;;
+    1) docker volume rm "$volume" >/dev/null; echo 'cut off' ;;
+    *) exit 1 ;;
+  esac
 fi
 `;
 
