@@ -1,9 +1,14 @@
 // A stack that is only half there is brought back by one `up`, which does not stop what lives, whatever its trouble.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFile, readdir } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import test from 'node:test';
 import { missing, openContainers, soon, succeeded } from './docker-stack.ts';
 import type { Containers } from './docker-stack.ts';
+import { root, runIn } from './stack.ts';
 
 test('one up brings back', { skip: missing }, async t => {
   const stack = await openContainers(t);
@@ -89,6 +94,23 @@ test('a failing up for another reason stops nothing that ran', { skip: missing }
   assert.match(stderr, /Compose could not start the stack: [^;]*other[^;]*; what ran of control is left running/);
   assert.equal(await instance(stack), before);
   assert.equal(await stack.status('/ready'), 200);
+  assert.equal(succeeded(await stack.platform('targets'), 'targets'), `control 127.0.0.1:${stack.port}\n`);
+});
+
+test('up to a port that another program has costs neither the service nor its port', { skip: missing }, async t => {
+  const stack = await openContainers(t);
+  succeeded(await stack.platform('up'), 'up');
+  const taken = createServer().listen(0, '127.0.0.1');
+  t.after(() => taken.close());
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  const there = { ...stack.env, ORDERS_PORT: String(port) };
+  const { code, stderr } = await runIn(there, join(root, 'infra/control'), ['up']);
+  assert.equal(code, 1);
+  assert.match(stderr, /address already in use; what ran of control runs again with the settings that it had/);
+  await soon(() => stack.status('/ready'), 200);
+  const plain = await runIn({ ...stack.env, ORDERS_PORT: '' }, join(root, 'infra/control'), ['up']);
+  succeeded(plain, 'up without a port');
   assert.equal(succeeded(await stack.platform('targets'), 'targets'), `control 127.0.0.1:${stack.port}\n`);
 });
 

@@ -9,10 +9,8 @@ import type { Images } from '../options.ts';
  * finished its first start with no `up` to see it stays, since it may have taken orders.
  */
 export async function prepare({ sh, options }: Engine, { all, db, volumes }: Survey, images: Images): Promise<void> {
-  const { host, node, folder, infra, project, say } = options;
-  const text = writeEnv(options, images);
-  const forOperator = isOperators(options) ? [{ path: join(infra, '.env'), text }] : [];
-  await host.write([{ path: join(folder, 'env'), text }, ...forOperator]);
+  const { node, folder, project, say } = options;
+  await writeSettings(options, writeEnv(options, images));
   const paused = all.filter(({ status }) => status === 'paused').map(({ id }) => id);
   const volume = volumes.find(name => name === `${project}_data`) ?? '';
   const said = (await sh(preparing, [folder, volume, db?.id ?? '', images.database, ...paused])).trim();
@@ -20,6 +18,13 @@ export async function prepare({ sh, options }: Engine, { all, db, volumes }: Sur
   if (said === 'cut off') tell('the first start of the database was cut off, it begins anew');
   if (said === 'whole') tell('the first start of the database went on without its make up, and is over');
   if (said === 'gone') tell('the volume of the database has gone, and every order with it; it begins empty');
+}
+
+/** Where Compose finds the settings of this node: here, and typed by hand. */
+export async function writeSettings(options: Engine['options'], text: string): Promise<void> {
+  const { host, folder, infra } = options;
+  const forOperator = isOperators(options) ? [{ path: join(infra, '.env'), text }] : [];
+  await host.write([{ path: join(folder, 'env'), text }, ...forOperator]);
 }
 
 /** The role is set: from now on the database is a whole one. */

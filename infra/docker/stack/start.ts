@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { databaseAnswers, ownData, setRole } from './database.ts';
 import { Trouble, exitCodes, lastWords, linesOf, present, sectionsOf } from '../engine.ts';
-import type { Engine, Service, Survey } from '../engine.ts';
-import { firstStartIsOver, prepare } from './files.ts';
+import type { Engine, Service, Sight, Survey } from '../engine.ts';
+import { firstStartIsOver, prepare, writeSettings } from './files.ts';
 import { Unreadable, parseContainers } from '../inspect.ts';
 import type { Container } from '../inspect.ts';
 import { askReady, clearFirewall, reconnect, republish } from './network.ts';
@@ -29,10 +29,14 @@ class Guilty extends Trouble {
   }
 }
 
+/** Compose failed, which may have cost what ran before. */
+class NotStarted extends Trouble {}
+
 export async function start(engine: Engine, images: Images): Promise<void> {
-  const { node, address, port, say } = engine.options;
+  const { node, address, port, say, host, folder } = engine.options;
   const before = await engine.survey();
   refuseTakenPort(engine, before);
+  const former = await host.read(join(folder, 'env'));
   await prepare(engine, before, images);
   say(`${node.name}: image ${short(images.service)}, service on ${address}:${port}`);
   try {
@@ -46,7 +50,7 @@ export async function start(engine: Engine, images: Images): Promise<void> {
       endMs: performance.now() + engine.options.settings.scaled(60_000),
     });
   } catch (error) {
-    if (error instanceof Trouble || error instanceof Unreadable) throw await explain(engine, before, error);
+    if (error instanceof Trouble || error instanceof Unreadable) throw await explain(engine, before, error, former);
     throw error;
   }
 }
@@ -87,8 +91,8 @@ async function composeUp({ options }: Engine): Promise<string | undefined> {
   return run.code === 0 ? undefined : lastWords(run.stdout + run.stderr, 5) || `it ended with ${run.code}`;
 }
 
-function couldNotStart({ options }: Engine, said: string): Trouble {
-  return new Trouble(`${options.node.name}: Compose could not start the stack: ${said}`);
+function couldNotStart({ options }: Engine, said: string): NotStarted {
+  return new NotStarted(`${options.node.name}: Compose could not start the stack: ${said}`);
 }
 
 /** Waits for the database, sets its role, waits for /ready as a client sees it; watches both containers meanwhile. */
@@ -193,7 +197,9 @@ require('http').get({ port: process.env.PORT, path: '/ready', agent: false, time
 `;
 
 /** Says what is left, with the last words of the one to blame. A start of what did not run leaves nothing running. */
-async function explain(engine: Engine, before: Survey, error: Error): Promise<Trouble> {
+async function explain(
+  engine: Engine, before: Survey, error: Error, former: string | undefined,
+): Promise<Trouble> {
   const { node } = engine.options;
   const guilty = error instanceof Guilty ? error : undefined;
   const sight = await engine.look().catch(() => before);
@@ -203,8 +209,23 @@ async function explain(engine: Engine, before: Survey, error: Error): Promise<Tr
   if (!ran || guilty?.fatal === true) {
     left = await stop(engine, sight).then(() => `nothing of ${node.name} was left running`, messageOf);
   }
+  if (error instanceof NotStarted && former !== undefined) {
+    await writeSettings(engine.options, former);
+    if (ran) left = await bringBack(engine, before, sight) ?? left;
+  }
   const reason = error.message.startsWith(`${node.name}: `) ? error.message : `${node.name}: ${error.message}`;
   return new Trouble(`${reason}; ${left}${words === '' ? '' : `; the last lines of ${guilty?.service}:\n${words}`}`);
+}
+
+/** What ran before and was stopped for what could not be started, with the settings that it had. */
+async function bringBack(engine: Engine, before: Sight, now: Sight): Promise<string | undefined> {
+  const runs = (box: Container | undefined) => box !== undefined && ['running', 'paused'].includes(box.status);
+  const lost = (['api', 'db'] as const).filter(service => runs(before[service]) && !runs(now[service]));
+  if (lost.length === 0) return undefined;
+  const { node } = engine.options;
+  const failed = await composeUp(engine);
+  if (failed !== undefined) return `${lost.join(' and ')} of ${node.name} could not be brought back: ${failed}`;
+  return `what ran of ${node.name} runs again with the settings that it had`;
 }
 
 async function lastLines(engine: Engine, container: Container | undefined): Promise<string> {
