@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Context } from '../context.ts';
 import { faultNames } from '../platform.ts';
 import type { Fault, Faults, Node, Outcome, Platform, Target } from '../platform.ts';
-import { lastWords } from './engine.ts';
+import { Trouble, attempt, lastWords } from './engine.ts';
 import { readEnv } from './stack/env-file.ts';
 import { imagesHere } from './image.ts';
 import { openStack } from './stack/stack.ts';
@@ -14,14 +14,21 @@ import type { Stack } from './stack/stack.ts';
 export function openDocker(context: Context): Platform {
   const { local, say, settings } = context;
 
-  const stackOf = async (node: Node): Promise<{ stack: Stack; target: Target }> => {
+  /** Only `up` moves a stack to another address: any other verb is about the one that is there. */
+  const stackOf = async (node: Node, isMoved = false): Promise<{ stack: Stack; target: Target }> => {
     const folder = folderOf(context, node);
     const known = readEnv(await local.read(join(folder, 'env')) ?? '');
     // with a state folder that was copied from elsewhere comes a file that tells of the original's stack
     const own = known['ORDERS_SECRETS'] === join(folder, 'secrets') ? known : {};
-    const prefix = settings.given.ORDERS_PROJECT ?? own['ORDERS_PROJECT'] ?? `orders-${hashOf(settings.state)}`;
-    const host = settings.address ?? own['ORDERS_ADDRESS'] ?? node.local;
-    const port = settings.port ?? Number(own['ORDERS_PORT'] ?? 8000);
+    const [name, remembered] = [settings.given.ORDERS_PROJECT, own['ORDERS_PROJECT']];
+    if (name !== undefined && remembered !== undefined && name !== remembered) {
+      // it would be left behind with its orders, and nobody would know of it any more
+      throw new Trouble(`${node.name}: its stack is called ${remembered}, not ${name}; make destroy first`);
+    }
+    const prefix = name ?? remembered ?? `orders-${hashOf(settings.state)}`;
+    const then = { host: own['ORDERS_ADDRESS'], port: portIn(own['ORDERS_PORT']) };
+    const host = (isMoved ? settings.address ?? then.host : then.host ?? settings.address) ?? node.local;
+    const port = (isMoved ? settings.port ?? then.port : then.port ?? settings.port) ?? 8000;
     const stack = openStack({
       platform: 'docker', host: local, node, project: `${prefix}-${node.name}`, owner: settings.state,
       address: host, port, folder, infra: settings.infra, firewall: false, settings, say,
@@ -39,13 +46,24 @@ export function openDocker(context: Context): Platform {
   const isUp = async (node: Node) => await targetOf(node) !== undefined;
 
   const upOne = async (node: Node, images: Parameters<Stack['up']>[0]): Promise<Outcome> => {
-    const { stack, target } = await stackOf(node);
+    const { stack, target } = await stackOf(node, true);
     const outcome = await stack.up(images);
     if ('done' in outcome) {
       await local.write([{ path: marker(node), text: `${target.host} ${target.port} ${settings.state}\n` }]);
     } else if ((await stack.status()).stopped) {
       await unmark(node);
     }
+    return outcome;
+  };
+
+  /** It counts as halted from the beginning, so that nothing starts it again; but not when all of it runs on. */
+  const takeDown = async (node: Node, act: (stack: Stack) => Promise<Outcome>): Promise<Outcome> => {
+    const { stack } = await stackOf(node);
+    const mark = await local.read(marker(node));
+    await unmark(node);
+    const outcome = await act(stack);
+    const runsOn = !('done' in outcome) && !(await stack.status()).stopped;
+    if (mark !== undefined && runsOn) await local.write([{ path: marker(node), text: mark }]);
     return outcome;
   };
 
@@ -63,14 +81,8 @@ export function openDocker(context: Context): Platform {
       const images = await imagesHere(context);
       return 'done' in images ? each(nodes, node => upOne(node, images.done)) : images;
     },
-    halt: nodes => atOnce(nodes, async node => {
-      await unmark(node);
-      return (await stackOf(node)).stack.halt();
-    }),
-    destroy: nodes => atOnce(nodes, async node => {
-      await unmark(node);
-      return (await stackOf(node)).stack.destroy();
-    }),
+    halt: nodes => atOnce(nodes, node => takeDown(node, stack => stack.halt())),
+    destroy: nodes => atOnce(nodes, node => takeDown(node, stack => stack.destroy())),
     status: nodes => Promise.all(nodes.map(async node => {
       const target = await targetOf(node);
       const { line, runs } = await (await stackOf(node)).stack.status();
@@ -89,6 +101,12 @@ function folderOf({ settings }: Context, { name }: Node): string {
   return join(settings.state, 'docker', name);
 }
 
+/** What is no port was not written by us. */
+function portIn(text = ''): number | undefined {
+  const port = Number(text);
+  return Number.isInteger(port) && port > 0 && port < 65_536 ? port : undefined;
+}
+
 /** Two checkouts on one engine never meet: names carry the id of the state folder. */
 function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 8);
@@ -97,12 +115,17 @@ function hashOf(text: string): string {
 /** One after the other; a failure of one keeps nothing from the others. */
 async function each(nodes: Node[], act: (node: Node) => Promise<Outcome>): Promise<Outcome> {
   const outcomes: Outcome[] = [];
-  for (const node of nodes) outcomes.push(await act(node));
+  for (const node of nodes) outcomes.push(await outcomeOf(() => act(node)));
   return sumUp(outcomes);
 }
 
 async function atOnce(nodes: Node[], act: (node: Node) => Promise<Outcome>): Promise<Outcome> {
-  return sumUp(await Promise.all(nodes.map(act)));
+  return sumUp(await Promise.all(nodes.map(node => outcomeOf(() => act(node)))));
+}
+
+async function outcomeOf(act: () => Promise<Outcome>): Promise<Outcome> {
+  const outcome = await attempt(act);
+  return 'done' in outcome ? outcome.done : outcome;
 }
 
 function sumUp(outcomes: Outcome[]): Outcome {

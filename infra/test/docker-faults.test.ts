@@ -1,9 +1,12 @@
 // Every fault of the container platform is what it is called; injected and recovered twice, it leaves a sound system.
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import test from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { missing, openContainers, soon, succeeded } from './docker-stack.ts';
 import type { Containers } from './docker-stack.ts';
+import { freePort, root, runIn } from './stack.ts';
 
 type State = { api: string; db: string; tcp: string; health: number; ready: number };
 const faults: { fault: string; is: Partial<State>; successor: 'same' | 'another' }[] = [
@@ -68,6 +71,23 @@ test('faults', { skip: missing }, async t => {
     succeeded(await stack.platform('recover'), 'recover after halt');
     assert.deepEqual([(await look(stack)).api, (await look(stack)).db], ['exited', 'exited']);
   });
+});
+
+test('a stray port, an engine that does not answer: what runs is taken for what it is', { skip: missing }, async t => {
+  const stack = await openContainers(t);
+  succeeded(await stack.platform('up'), 'up');
+  const control = (env: NodeJS.ProcessEnv, ...args: string[]) =>
+    runIn({ ...stack.env, ...env }, join(root, 'infra/control'), args);
+  const [before, targets] = [await instance(stack), `control 127.0.0.1:${stack.port}\n`];
+
+  // it is looked at where it was published; a service that has just started would be given time
+  await pause(5_500 * Number(stack.env['SCALE'] ?? 1));
+  succeeded(await control({ ORDERS_PORT: String(await freePort()) }, 'recover'), 'recover with a stray port');
+  assert.equal(await instance(stack), before);
+
+  // else `recover` would take the node for one that was halted, and leave its fault in place
+  assert.equal((await control({ DOCKER_HOST: 'unix:///nowhere' }, 'halt')).code, 1);
+  assert.equal(succeeded(await stack.platform('targets'), 'targets'), targets);
 });
 
 async function look(stack: Containers): Promise<State> {

@@ -23,6 +23,13 @@ test('two state folders without a given name have stacks of their own on one eng
   await t.test('a name that was given once is remembered', async () => {
     const named = { ...other.env, ORDERS_PROJECT: `${other.project}-given` };
     succeeded(await runIn(named, join(root, 'infra/control'), ['up']), 'up');
+    // under another one it would be left behind, with its orders
+    const renamed = { ...other.env, ORDERS_PROJECT: `${other.project}-anew` };
+    for (const verb of ['up', 'halt', 'destroy']) {
+      const { code, stderr } = await runIn(renamed, join(root, 'infra/control'), [verb]);
+      assert.equal(code, 1, verb);
+      assert.match(stderr, /its stack is called \S+-given, not \S+-anew; make destroy first/);
+    }
     succeeded(await other.platform('destroy'), 'destroy without the name');
     const ours = `label=com.docker.compose.project=${other.project}-given-control`;
     assert.equal(await other.docker('ps', '-aq', '--filter', ours), '');
