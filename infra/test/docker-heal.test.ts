@@ -1,7 +1,7 @@
 // A stack that is only half there is brought back by one `up`, which does not stop what lives, whatever its trouble.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -38,6 +38,11 @@ test('one up brings back', { skip: missing }, async t => {
       await docker('stop', db);
       await docker('run', '--rm', '--user', '0', '--entrypoint', 'chown', '--volume', `${project}_data:/data`,
         (await docker('inspect', '--format', '{{.Image}}', db)).trim(), '-R', '0:0', '/data');
+    } },
+    { lost: 'secrets, with one container that took new ones', harm: async () => {
+      await rm(join(stack.state, 'docker/control/secrets'), { recursive: true });
+      succeeded(await stack.platform('up'), 'up without secrets');
+      await docker('restart', api);
     } },
     { lost: 'containers that were killed with their engine', harm: () => docker('kill', api, db) },
   ];

@@ -1,5 +1,6 @@
 // What a stack keeps in its node's folder: settings, secrets, and the mark of a first start that is not over.
 import { join } from 'node:path';
+import { linesOf } from '../engine.ts';
 import type { Engine, Survey } from '../engine.ts';
 import { writeEnv } from './env-file.ts';
 import type { Images } from '../options.ts';
@@ -8,16 +9,21 @@ import type { Images } from '../options.ts';
  * Writes settings, makes secrets, undoes pauses. A database whose first start was cut off goes, to begin anew; one that
  * finished its first start with no `up` to see it stays, since it may have taken orders.
  */
-export async function prepare({ sh, options }: Engine, { all, db, volumes }: Survey, images: Images): Promise<void> {
+export async function prepare(
+  { sh, options }: Engine, { all, api, db, volumes }: Survey, images: Images,
+): Promise<void> {
   const { node, folder, project, say } = options;
   await writeSettings(options, writeEnv(options, images));
   const paused = all.filter(({ status }) => status === 'paused').map(({ id }) => id);
   const volume = volumes.find(name => name === `${project}_data`) ?? '';
-  const said = (await sh(preparing, [folder, volume, db?.id ?? '', images.database, ...paused])).trim();
+  const said = linesOf(await sh(preparing, [
+    folder, volume, db?.id ?? '', images.database, [api, db].flatMap(box => box?.id ?? []).join(' '), ...paused,
+  ]));
   const tell = (what: string) => say(`${node.name}: ${what}`);
-  if (said === 'cut off') tell('the first start of the database was cut off, it begins anew');
-  if (said === 'whole') tell('the first start of the database went on without its make up, and is over');
-  if (said === 'gone') tell('the volume of the database has gone, and every order with it; it begins empty');
+  if (said.includes('secrets')) tell('its secrets had gone: both containers are made again with new ones');
+  if (said.includes('cut off')) tell('the first start of the database was cut off, it begins anew');
+  if (said.includes('whole')) tell('the first start of the database went on without its make up, and is over');
+  if (said.includes('gone')) tell('the volume of the database has gone, and every order with it; it begins empty');
 }
 
 /** Where Compose finds the settings of this node: here, and typed by hand. */
@@ -36,14 +42,15 @@ export function isOperators({ platform, node, settings }: Engine['options']): bo
 }
 
 // Secrets of 256 bits each. The folder keeps other users out; its files must be readable for the containers' users.
+// Containers that were made with former ones go: each would know one or the other, depending on when it started last.
 // A first start that was cut off leaves a database without its role or its door, and its image would take it for a
 // whole one. The mark is there from before the volume is until `up` has set the role. But when that `up` was killed the
 // database goes on alone, and serves: then role.sh has left a mark of its own among the data. It is looked for when the
 // container has gone, so that nothing can be served after the look; that it cannot be looked for is a failure.
 const preparing = `
 set -eu
-folder=$1 volume=$2 db=$3 image=$4
-shift 4
+folder=$1 volume=$2 db=$3 image=$4 both=$5 new=''
+shift 5
 umask 077
 known=$(ls "$folder/secrets" 2>/dev/null || true)
 mkdir -p "$folder/secrets"
@@ -54,8 +61,14 @@ for secret in database_password postgres_password; do
   head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\\n' > "$file.new"
   chmod 444 "$file.new"
   mv "$file.new" "$file"
+  new=yes
 done
 for id in "$@"; do docker unpause "$id" >/dev/null; done
+if [ -n "$new" ] && [ -n "$both" ]; then
+  docker rm -f $both >/dev/null
+  db=''
+  echo secrets
+fi
 if [ -z "$volume" ]; then
   [ -z "$known" ] || [ -f "$folder/first-start" ] || echo gone
   : > "$folder/first-start"
