@@ -51,7 +51,10 @@ test('one up brings back', { skip: missing }, async t => {
       const order = await stack.ask('/order?symbol=BTC&side=buy&qty=1', 'POST');
       const before = await instance(stack);
       await harm();
+      const began = performance.now();
       succeeded(await stack.platform('up'), `up without ${lost}`);
+      const ms = performance.now() - began;
+      assert.ok(ms < 20_000 * Number(stack.env['SCALE'] ?? 1), `${ms} ms, as if somebody had not heard a signal`);
       assert.equal(await stack.status('/ready'), 200);
       assert.deepEqual(await stack.ask(`/orders/${order['order_id']}`), order);
       if (process === 'same') assert.equal(await instance(stack), before);

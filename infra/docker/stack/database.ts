@@ -11,10 +11,20 @@ export const databaseAnswers = `docker exec "$db" ${answers} >/dev/null 2>&1`;
 /** In a script: gives the role orders the password of the secret file, and what it needs. */
 export const setRole = 'docker exec "$db" /docker-entrypoint-initdb.d/role.sh';
 
+/**
+ * The engine may be starting the database this very moment, and its shell hears no signal: the wait for an end (30 s)
+ * would be in vain, and would end a server that answers by then.
+ */
+export const DEAF_S = 2;
+
 const LATE = 9;
 const waking = `
 db=$1 act=$2 role=$4
-[ "$act" = none ] || docker "$act" "$db" >/dev/null || exit
+case $act in
+  none) ;;
+  restart) docker restart -t ${DEAF_S} "$db" >/dev/null || exit ;;
+  *) docker "$act" "$db" >/dev/null || exit ;;
+esac
 end=$(($(date +%s) + $3))
 until ${databaseAnswers}; do
   [ "$(date +%s)" -lt "$end" ] || exit ${LATE}

@@ -1,7 +1,7 @@
 // Starting the stack of a node: `up` returns when the service is ready, or says who is to blame; what ran goes on.
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { databaseAnswers, ownData, setRole } from './database.ts';
+import { DEAF_S, databaseAnswers, ownData, setRole } from './database.ts';
 import { Trouble, exitCodes, lastWords, linesOf, present, sectionsOf } from '../engine.ts';
 import type { Engine, Service, Sight, Survey } from '../engine.ts';
 import { firstStartIsOver, prepare, writeSettings } from './files.ts';
@@ -173,7 +173,7 @@ async function blame(start: Start, { api, db }: Tick): Promise<void> {
   if (mended.has('data') || !await ownData(engine, db)) throw new Guilty('db', 'the database ends again and again');
   mended.add('data');
   engine.options.say(`${engine.options.node.name}: the database's data were another user's, and are its own again`);
-  await engine.docker('restart', db.id);
+  await engine.docker('restart', '-t', String(DEAF_S), db.id);
 }
 
 async function late({ engine, api }: Start, last: Answer | undefined): Promise<Guilty> {
