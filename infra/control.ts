@@ -72,7 +72,7 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
   const { settings } = read;
   const { state } = settings;
   const all = readNodes(root);
-  const journal = openJournal(join(state, 'journal'));
+  const journal = openJournal(join(state, 'journal'), all.map(({ name }) => name));
   const talk = (line: string) => say(`control: ${line}`);
   const onWait = ({ pid, name }: Holder) => talk(`waiting for ${name} to finish (pid ${pid})`);
   const turns = openTurns({ state, inDrill, onWait });
@@ -87,7 +87,9 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
   const every = () => all.map(({ name }) => name);
   const remembered = async () => {
     const { nodes = [] } = await readMemory(state, settings.platform) ?? {};
-    return nodes.length > 0 ? nodes : every().slice(0, 1);
+    const stray = nodes.find(name => !every().includes(name));
+    if (stray === undefined) return nodes.length > 0 ? nodes : every().slice(0, 1);
+    throw new Error(`${join(state, 'nodes')} names "${stray}", no node of vagrant/nodes.txt: remove that line`);
   };
   const chosen = async () => pick([], remembered);
   const oneNode = (name: string) => pickNode(all, name);

@@ -16,8 +16,8 @@ export type Journal = {
   forget: (node: string) => Promise<void>;
 };
 
-/** The journal in this folder, which need not exist yet. */
-export function openJournal(folder: string): Journal {
+/** The journal in this folder, which need not exist yet, of these nodes. */
+export function openJournal(folder: string, nodes: readonly string[]): Journal {
   const path = (node: string, fault: string) => join(folder, `${node}.${fault}`);
   const names = async () => {
     try {
@@ -33,7 +33,7 @@ export function openJournal(folder: string): Journal {
   };
   return {
     read: async () => {
-      const entries = await Promise.all((await names()).map(name => readEntry(folder, name)));
+      const entries = await Promise.all((await names()).map(name => readEntry(folder, name, nodes)));
       return entries.sort((one, other) => one.since.localeCompare(other.since));
     },
     add: async (node, fault) => {
@@ -56,10 +56,11 @@ export function openJournal(folder: string): Journal {
   };
 }
 
-async function readEntry(folder: string, name: string): Promise<Entry> {
+async function readEntry(folder: string, name: string, nodes: readonly string[]): Promise<Entry> {
   const [, node = '', text = ''] = /^([a-z][a-z0-9-]*)\.([a-z-]+)$/.exec(name) ?? [];
   const fault = faultNames.find(one => one === text);
   if (fault === undefined) throw unreadable(join(folder, name), 'it is named after no fault');
+  if (!nodes.includes(node)) throw unreadable(join(folder, name), 'it is of no node; remove it if that node is gone');
   const file = join(folder, name);
   const since = (await readFile(file, 'utf8').catch((error: unknown) => { throw unreadable(file, error); })).trim();
   // an entry that was cut short by a full disk or a crash is an entry all the same

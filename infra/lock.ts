@@ -1,6 +1,8 @@
 // Locks that the kernel releases: flock(2) on a file, gone with the last process that holds the file open.
 import { spawn } from 'node:child_process';
-import { closeSync, constants, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync, constants, existsSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, statSync, writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -66,14 +68,33 @@ export async function holderOf(file: string): Promise<Holder | undefined> {
   }
 }
 
+/** Root may write anywhere, and what it writes would keep the folder's own user from it ever after: refused by name. */
+export function refuseForeign(folder: string): void {
+  const seen = statSync(folder, { throwIfNoEntry: false });
+  if (seen === undefined || process.getuid === undefined || process.getuid() === seen.uid) return;
+  throw new Error(`${folder} belongs to another user (${seen.uid}), who started what is there; run this as that user`);
+}
+
 function openFile(file: string): number {
   try {
-    mkdirSync(dirname(file), { recursive: true });
+    makeFolder(dirname(file));
     return openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const advice = 'was the system started by another user? Run this as that user';
     throw new Error(`${file} cannot be written (${code}); ${advice}`);
+  }
+}
+
+/** With those above it. Not Node's own way: where no folder can be made, as in /proc, it tries for ever. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // another one of us was quicker
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 

@@ -1,6 +1,6 @@
 // Turns: one verb at a time in a state folder, one drill at a time on a node, held by locks that the kernel releases.
 import { join } from 'node:path';
-import { holderOf, takeLock, tryLock } from './lock.ts';
+import { holderOf, refuseForeign, takeLock, tryLock } from './lock.ts';
 import type { Holder, Lock } from './lock.ts';
 import type { Node } from './platform.ts';
 
@@ -38,6 +38,7 @@ export function openTurns({ state, inDrill, onWait }: TurnsOptions): Turns {
       held.unshift(lock);
       return lock;
     };
+    refuseForeign(join(state, 'locks'));
     try {
       // drills first: whoever had the verb's turn and waited for a drill would keep that drill from its recovery
       if (!inDrill) for (const node of nodes) await take(drillFile(node));
@@ -56,7 +57,10 @@ export function openTurns({ state, inDrill, onWait }: TurnsOptions): Turns {
       return running;
     },
     fd: () => turn?.fd,
-    beginDrill: (node, name) => tryLock(drillFile(node), name),
+    beginDrill: async (node, name) => {
+      refuseForeign(join(state, 'locks'));
+      return tryLock(drillFile(node), name);
+    },
     drillOn: node => holderOf(drillFile(node)),
     idle: async () => { while (underWay.size > 0) await Promise.all(underWay); },
   };

@@ -214,8 +214,12 @@ export function openStack(node: Node, context: Context): ProcessStack {
     const [service, database] = [statusOf(seen, 'service'), statusOf(seen, 'database')];
     const isSound = isUp && [service, database].every(one => one.state === 'running' && !isFrozen(one));
     const broken = seen === undefined ? 'down (its supervisor is gone)' : 'degraded';
+    // what an `up` that failed, or was killed, has left running is no halt
+    const isStopping = seen?.ending === true || [service, database].some(({ stopping }) => stopping);
+    const isHalted = !isUp && (isStopping || [service, database].every(({ state }) => state === 'stopped'));
     const line = [
-      `${name}: ${isSound ? 'up' : isUp ? broken : 'halted'}`, `service http://${address}:${port} ${describe(service)}`,
+      `${name}: ${isSound ? 'up' : isHalted ? 'halted' : broken}`,
+      `service http://${address}:${port} ${describe(service)}`,
       `database ${address}:${dbPort} ${describe(database)}`,
     ].join(' · ');
     return { line, runs: isSound };

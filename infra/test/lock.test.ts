@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { holderOf, takeLock, tryLock } from '../lock.ts';
+import { holderOf, refuseForeign, takeLock, tryLock } from '../lock.ts';
 
 const module = new URL('../lock.js', import.meta.url).href;
 
@@ -93,6 +93,21 @@ test('whoever waits is told once for whom, gets the lock when it is given back, 
   (await second).release();
   assert.deepEqual(waits.slice(0, 1), ['first']);
   assert.ok(waits.length <= 2);
+});
+
+test('what another user has started is refused to root as well, by name', {
+  skip: process.getuid?.() === 0 ? false : 'only root may write in another user\'s folder',
+}, async t => {
+  const locks = join(await lockFile(t), '..');
+  refuseForeign(locks);
+  await mkdir(locks);
+  refuseForeign(locks);
+  await chown(locks, 65534, 65534);
+  assert.throws(() => refuseForeign(locks), /belongs to another user \(65534\).*run this as that user/);
+});
+
+test('where no folder can be made it ends, and says so', async () => {
+  await assert.rejects(tryLock('/proc/no/such/lock', 'me'), /cannot be written \(ENOENT\)/);
 });
 
 test('a state folder that cannot be written is one line that says so', async t => {

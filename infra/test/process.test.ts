@@ -200,6 +200,9 @@ test('a port that somebody else has is named, with its owner and the way out', a
   assert.equal(refused.code, 1);
   const owner = `port ${stack.port} on 127\\.0\\.0\\.1 is taken by \\S+, pid ${process.pid};`;
   assert.match(refused.stderr, new RegExp(`${owner}.*ORDERS_PORT`));
+  const status = await stack.control('status');
+  assert.equal(status.code, 1);
+  assert.match(status.stdout, /^control: degraded · service .* stopped · database .* running /);
 });
 
 test('a half-made cluster does not keep a stack from starting', async t => {

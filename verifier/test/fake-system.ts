@@ -64,7 +64,7 @@ export async function openFakeSystem(
     PATH: process.env['PATH'] ?? '', TEST_PLATFORM_PORT: String(port),
     PLATFORM: 'process', ORDERS_STATE: state, SCALE: '0.5',
   };
-  const journal = openJournal(join(state, 'journal'));
+  const journal = openJournal(join(state, 'journal'), ['control', 'worker1', 'worker2']);
   const left = async () => (await journal.read()).map(({ fault }) => fault);
   const system: FakeSystem = { honest, env, state, journal, left, up: true, acts: [] };
   return system;

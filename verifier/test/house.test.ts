@@ -228,7 +228,7 @@ function code(text: string): string {
   return text
     .replace(/\/\*[\s\S]*?\*\//g, '')
     .split('\n')
-    .map(line => (/^(import|export)\b.*\bfrom '/.test(line) ? line : line
+    .map(line => (/^(import\b|export\b|} ).*\bfrom '/.test(line) ? line : line
       .replace(/\/(?![/*])(?:[^/\\\n[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[dgimsuvy]*(?=[.,;)\s]|$)/g, '/r/')
       .replace(/'(?:[^'\\]|\\.)*'/g, "''")
       .replace(/(^|\s)\/\/.*$/, '$1')))
