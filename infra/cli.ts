@@ -1,8 +1,8 @@
 // What infra/control runs: verbs in, words and exit codes out. Only here an outcome becomes an exit code.
 import { fileURLToPath } from 'node:url';
-import { messageOf, openControl } from './control.ts';
+import { openControl } from './control.ts';
 import type { Control } from './control.ts';
-import { Misunderstood, faultNames } from './platform.ts';
+import { Misunderstood, faultNames, messageOf } from './platform.ts';
 import type { Ended, FaultName, Outcome, Spoilt } from './platform.ts';
 
 const usage = `infra/control VERB [ARG…]

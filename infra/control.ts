@@ -8,7 +8,7 @@ import type { Entry } from './journal.ts';
 import { readMemory, writeMemory } from './memory.ts';
 import type { Memory } from './memory.ts';
 import { pickNode, pickNodes, readNodes } from './nodes.ts';
-import { Misunderstood } from './platform.ts';
+import { Misunderstood, answered, messageOf } from './platform.ts';
 import type { Ended, Facts, FaultName, Node, Outcome, Platform, Spoilt, Target } from './platform.ts';
 import { bestPlatform, openPlatform } from './platforms.ts';
 import { readSettings } from './settings.ts';
@@ -147,7 +147,7 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
       const wanted = [...new Set([...before?.nodes ?? [], ...nodes.map(node => node.name)])];
       const memory = { platform: name, nodes: wanted, targets: before?.targets ?? [] };
       await writeMemory(state, memory);
-      const outcome = await timed('up', () => told(() => platform.up(nodes)));
+      const outcome = await timed('up', () => answered(() => platform.up(nodes)));
       const targets = [...memory.targets, ...await platform.targets(nodes)];
       const first = (one: Target, i: number) => targets.findIndex(other => same(one, other)) === i;
       await writeMemory(state, { ...memory, targets: targets.filter(first) });
@@ -156,31 +156,30 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
     });
   };
 
-  const halt = async (names: readonly string[]): Promise<Outcome> => {
+  /** Every node when none is named; done when nothing was started. */
+  const stop = async (
+    verb: string, names: readonly string[], act: (platform: Platform, nodes: Node[]) => Promise<Outcome>,
+  ): Promise<Outcome> => {
     const nodes = await pick(names, every);
-    return inTurn(`halt ${namesOf(nodes)}`, nodes, async () => {
+    return inTurn(`${verb} ${namesOf(nodes)}`, nodes, async () => {
       const platform = await inForce();
-      if (platform === undefined) {
-        talk('not up: nothing was started');
-        return { done: undefined };
-      }
-      // whatever the journal says or does not say, what is to be stopped is stopped
-      const settled = await told(async () => ({ done: await settle(platform, nodes) }));
-      const outcome = await timed('halt', () => told(() => platform.halt(nodes)));
-      return 'done' in outcome && 'failed' in settled ? settled : outcome;
+      if (platform !== undefined) return act(platform, nodes);
+      talk('not up: nothing was started');
+      return { done: undefined };
     });
   };
+  const halt = (names: readonly string[]): Promise<Outcome> =>
+    stop('halt', names, async (platform, nodes) => {
+      // whatever the journal says or does not say, what is to be stopped is stopped
+      const settled = await answered(async () => ({ done: await settle(platform, nodes) }));
+      const outcome = await timed('halt', () => answered(() => platform.halt(nodes)));
+      return 'done' in outcome && 'failed' in settled ? settled : outcome;
+    });
 
   // With the orders goes what was remembered of them, also by runs that were given the address in TARGETS.
-  const destroy = async (names: readonly string[]): Promise<Outcome> => {
-    const nodes = await pick(names, every);
-    return inTurn(`destroy ${namesOf(nodes)}`, nodes, async () => {
-      const platform = await inForce();
-      if (platform === undefined) {
-        talk('not up: nothing was started');
-        return { done: undefined };
-      }
-      const outcome = await timed('destroy', () => told(() => platform.destroy(nodes)));
+  const destroy = (names: readonly string[]): Promise<Outcome> =>
+    stop('destroy', names, async (platform, nodes) => {
+      const outcome = await timed('destroy', () => answered(() => platform.destroy(nodes)));
       if (!('done' in outcome)) return outcome;
       const memory = await readMemory(state, settings.platform) ?? { platform: platform.name, nodes: [], targets: [] };
       const gone = (name: string) => nodes.some(node => node.name === name);
@@ -198,7 +197,6 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
       });
       return outcome;
     });
-  };
   const forget = (path: string) => rm(join(state, path), { recursive: true, force: true });
 
   const inject = async (name: string, fault: FaultName, spoilt?: Spoilt): Promise<Outcome<Ended | undefined>> => {
@@ -210,7 +208,7 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
       const added = await journal.add(name, fault);
       const undo = async () => { if (added) await journal.remove(name, fault); };
       try {
-        const outcome = await told(() => platform.faults[fault].inject(node, spoilt));
+        const outcome = await answered(() => platform.faults[fault].inject(node, spoilt));
         // Not possible: nothing was done, so nothing is to be undone. A refused configuration leaves nothing, either.
         if ('impossible' in outcome || ('done' in outcome && fault === 'config-refused')) await undo();
         return outcome;
@@ -227,7 +225,7 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
       const platform = await started();
       if ('failed' in platform) return platform;
       const act = () => fault === undefined ? platform.mend(node) : platform.faults[fault].recover(node);
-      const outcome = await told(act);
+      const outcome = await answered(act);
       if (!('done' in outcome)) return outcome;
       if (fault !== undefined) await journal.remove(name, fault);
       const { still, healed } = await inPlaceOn(platform, [node]);
@@ -252,14 +250,14 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
       const platform = await started();
       if ('failed' in platform) return platform;
       const nodes = await pick(names, remembered);
-      return told(() => platform.logs(nodes, write));
+      return answered(() => platform.logs(nodes, write));
     },
     targets: async (names = []) => (await inForce())?.targets(await pick(names, remembered)) ?? [],
     facts: async name => {
       const platform = await started();
       if ('failed' in platform) return platform;
       const node = oneNode(name);
-      return told(() => platform.facts(node));
+      return answered(() => platform.facts(node));
     },
     journal: journal.read,
     faultsInPlace: async (names = []) => {
@@ -271,21 +269,6 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
     drillOn: async name => turns.drillOn(oneNode(name)),
     idle: turns.idle,
   };
-}
-
-/** What a platform throws (a host that does not answer) is a failure with its words. */
-async function told<T>(act: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
-  try {
-    return await act();
-  } catch (error) {
-    if (error instanceof Misunderstood) throw error;
-    return { failed: messageOf(error) };
-  }
-}
-
-/** What was thrown, in one line. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function namesOf(nodes: readonly Node[]): string {

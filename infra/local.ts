@@ -1,11 +1,9 @@
 // This machine as a host: programs start without a shell, in an environment that we made, each inside a deadline.
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { readText, writeWhole } from './files.ts';
 import type { Host, Run, RunOptions } from './host.ts';
 
 /**
@@ -24,7 +22,7 @@ export function openLocal(
     name: 'this machine',
     run: (argv, options = {}) => run(argv, { ...options, env: { ...env, ...options.env } }, shared()),
     write: async files => { for (const file of files) await writeWhole(file); },
-    read,
+    read: readText,
   };
 }
 
@@ -85,26 +83,5 @@ function endGroup(pid: number | undefined): void {
     process.kill(-pid, 'SIGKILL');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
-}
-
-async function writeWhole({ path, text, mode = 0o600 }: { path: string; text: string; mode?: number }): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const beside = `${path}.${randomBytes(4).toString('hex')}`;
-  try {
-    await writeFile(beside, text, { mode, flush: true } as object);
-    await rename(beside, path);
-  } catch (error) {
-    await rm(beside, { force: true });
-    throw error;
-  }
-}
-
-async function read(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
   }
 }

@@ -1,7 +1,8 @@
 // What `up` remembers until `destroy`: the platform, the nodes that were asked for, and every address they had.
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { platformNames } from './platform.ts';
+import { readText, writeWhole } from './files.ts';
+import { messageOf, platformNames } from './platform.ts';
 import type { PlatformName, Target } from './platform.ts';
 
 /** `targets` are the addresses that `up` gave, also of nodes that are halted now. */
@@ -12,14 +13,14 @@ export type Memory = { platform: PlatformName; nodes: string[]; targets: Target[
  * somebody has said which platform it is.
  */
 export async function readMemory(state: string, said?: PlatformName): Promise<Memory | undefined> {
-  const text = (await textOf(join(state, 'platform')))?.trim();
+  const text = (await readText(join(state, 'platform')))?.trim();
   if (text === undefined) return undefined;
   const platform = platformNames.find(name => name === text) ?? said;
   if (platform === undefined) {
     const way = `PLATFORM= one of ${platformNames.join(', ')} goes on`;
     throw new Error(`${join(state, 'platform')} names no platform: ${JSON.stringify(text)}; ${way}`);
   }
-  const lines = ((await textOf(join(state, 'nodes'))) ?? '').split('\n').filter(line => line !== '');
+  const lines = ((await readText(join(state, 'nodes'))) ?? '').split('\n').filter(line => line !== '');
   const targets = lines.flatMap(line => {
     const [, node = '', host = '', port = ''] = /^(\S+) (\S+):(\d+)$/.exec(line) ?? [];
     return node === '' ? [] : [{ node, host, port: Number(port) }];
@@ -34,32 +35,20 @@ export async function writeMemory(state: string, { platform, nodes, targets }: M
     return;
   }
   await mkdir(state, { recursive: true });
-  await writeWhole(join(state, 'platform'), `${platform}\n`);
+  await remember(join(state, 'platform'), `${platform}\n`);
   const lines = nodes.flatMap(node => {
     const own = targets.filter(target => target.node === node);
     return own.length === 0 ? [node] : own.map(({ host, port }) => `${node} ${host}:${port}`);
   });
-  await writeWhole(join(state, 'nodes'), lines.map(line => `${line}\n`).join(''));
+  await remember(join(state, 'nodes'), lines.map(line => `${line}\n`).join(''));
 }
 
-/** A full disk costs the new text, never the old one. */
-async function writeWhole(file: string, text: string): Promise<void> {
-  if (await textOf(file).catch(() => undefined) === text) return;
-  const beside = `${file}.new`;
+/** What is the same already is not written: a full disk, and a memory that needs no change, keep nobody from acting. */
+async function remember(path: string, text: string): Promise<void> {
+  if (await readText(path).catch(() => undefined) === text) return;
   try {
-    await writeFile(beside, text, { flush: true } as object);
-    await rename(beside, file);
+    await writeWhole({ path, text, mode: 0o644 });
   } catch (error) {
-    await rm(beside, { force: true });
-    throw new Error(`${file} cannot be written: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-async function textOf(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+    throw new Error(`${path} cannot be written: ${messageOf(error)}`);
   }
 }

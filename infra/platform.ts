@@ -16,6 +16,21 @@ export type Outcome<T = void> = { done: T } | { impossible: string } | { failed:
 /** A request that makes no sense: exit 2, with what would be right. Thrown before anything is done. */
 export class Misunderstood extends Error {}
 
+/** What an act came to. What it throws (a host that does not answer) is a failure with its words. */
+export async function answered<T>(act: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof Misunderstood) throw error;
+    return { failed: messageOf(error) };
+  }
+}
+
+/** What was thrown, in its own words. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 export const faultNames = [
   'db-down', 'db-killed', 'db-hung', 'bad-credentials', 'port-closed', 'port-dropped', 'process-killed', 'service-down',
   'drain', 'config-refused',

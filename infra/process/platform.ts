@@ -2,7 +2,7 @@
 // Needs Linux with setpriv, Node >= 20 and PostgreSQL's server programs. All that it makes is in STATE/process/NODE.
 import { join } from 'node:path';
 import type { Context } from '../context.ts';
-import { Misunderstood } from '../platform.ts';
+import { answered } from '../platform.ts';
 import type { Node, Outcome, Platform } from '../platform.ts';
 import { removeIfEmpty } from './database/cluster.ts';
 import { mendStack, openFaults } from './faults.ts';
@@ -57,11 +57,6 @@ export function openProcess(context: Context): Platform {
   };
 }
 
-async function attempt<T>(act: () => Promise<T>): Promise<Outcome<T>> {
-  try {
-    return { done: await act() };
-  } catch (error) {
-    if (error instanceof Misunderstood) throw error;
-    return { failed: error instanceof Error ? error.message : String(error) };
-  }
+function attempt<T>(act: () => Promise<T>): Promise<Outcome<T>> {
+  return answered(async () => ({ done: await act() }));
 }

@@ -6,6 +6,7 @@ import { appendFileSync, closeSync, openSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { tryLock } from '../lock.ts';
+import { messageOf } from '../platform.ts';
 import { rotate } from './log.ts';
 import { familyOf, send } from './proc.ts';
 import { lockName, socketName } from './supervision.ts';
@@ -54,7 +55,7 @@ async function reply(text: string): Promise<Reply> {
   try {
     return { done: await act(JSON.parse(text) as Request) };
   } catch (error) {
-    return { failed: error instanceof Error ? error.message : String(error) };
+    return { failed: messageOf(error) };
   }
 }
 

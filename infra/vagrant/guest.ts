@@ -6,7 +6,6 @@ import type { Context } from '../context.ts';
 import type { imagesHere, imagesOn } from '../docker/image.ts';
 import type { openStack, Stack } from '../docker/stack/stack.ts';
 import { Unreachable } from '../host.ts';
-import { Misunderstood } from '../platform.ts';
 import type { Node, Outcome } from '../platform.ts';
 import type { Machines } from './machines.ts';
 import { openSsh } from './ssh.ts';
@@ -85,16 +84,6 @@ export function openGuest({ context, machines, folder, stacks }: Surroundings, n
     markProvisioned: recipe => write(['recipe', recipe]),
     forget: () => remove(...kinds),
   };
-}
-
-/** What an act in a guest came to. That it does not answer is a failure with its reason. */
-export async function answered<T>(act: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
-  try {
-    return await act();
-  } catch (error) {
-    if (error instanceof Misunderstood) throw error;
-    return { failed: error instanceof Error ? error.message : String(error) };
-  }
 }
 
 /** What went wrong, each node by its name; done when nothing did. */

@@ -4,8 +4,9 @@ import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { freePort } from '../bench/port.ts';
 import { Connection, ConnectionError } from '../database/connection.ts';
-import { freePort, storeOptions, until } from './database.ts';
+import { storeOptions, until } from './database.ts';
 
 /** A peer that answers each connection in its own way, and counts them. */
 async function openPeer(t: TestContext, answer: (socket: Socket) => void, allowHalfOpen = false) {

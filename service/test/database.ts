@@ -1,11 +1,11 @@
 // A real PostgreSQL in a folder and on a port of its own, for as long as a test file runs.
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { freePort } from '../bench/port.ts';
 import { Connection } from '../database/connection.ts';
 import type { StoreOptions } from '../database/store.ts';
 
@@ -78,16 +78,6 @@ export async function holdInserts(owner: Owner, database: Database) {
     where application_name = 'orders-test' and wait_event = 'advisory'`);
   const release = () => session('select pg_advisory_unlock(42)');
   return { release, untilHeld: (count: string) => until(held, seen => seen === count, 10_000) };
-}
-
-/** A port on which nobody listens. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise(resolve => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** Looks again until it holds; throws with the last thing seen. */

@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { freePort, until } from './database.ts';
+import { freePort } from '../bench/port.ts';
+import { until } from './database.ts';
 import { get } from './http-cases.ts';
 import { talk } from './raw.ts';
 

@@ -1,5 +1,5 @@
 // What a drill left behind when it ended before its recovery is undone here, by its parent or by `drill recover`.
-import { messageOf } from '#infra/control';
+import { messageOf } from '#infra/platform';
 import type { Control } from '#infra/control';
 import type { Outcome } from '#infra/platform';
 import { faultsLeft } from './steady-state.ts';

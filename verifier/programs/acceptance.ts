@@ -1,5 +1,5 @@
 // Executes the specification's acceptance list, from a clean state to a clean state.
-import { messageOf } from '#infra/control';
+import { messageOf } from '#infra/platform';
 import { climb } from '../checks/climb.ts';
 import { drills } from '../drills/catalogue.ts';
 import { isTestProgram, runTests, startProgram } from '../results/run.ts';
@@ -35,12 +35,11 @@ async function supervise({ file, env }: AcceptanceProgram, { control }: Begun): 
     const advice = 'acceptance begins from a clean state and ends with nothing: make destroy first';
     throw new CannotRun(`platform ${used.platform} is in use; ${advice}`);
   }
-  const signals = onSignals(name => say(`${name}: destroying what was made first, please wait`));
+  onSignals(name => say(`${name}: destroying what was made first, please wait`));
   const onEnd = ({ fault }: { fault: string | null }) => [`verdict: acceptance ${fault === null ? 'met' : 'not met'}`];
   const report = await runTests(file, [], { env, onEnd });
   if (report.cannotRun !== undefined) say(report.cannotRun);
   const gone = await destroyLeft(control);
-  signals.stop();
   return gone ? report.exit : 1;
 }
 

@@ -87,7 +87,8 @@ async function takeNode({ control, node }: OnNode, name: string): Promise<{ fd: 
 type Locked = OnNode & { lock: number };
 
 async function superviseChild(program: Program, names: string[], { control, node, lock }: Locked): Promise<number> {
-  const signals = onSignals(name => say(`${name}: undoing what was broken first, please wait`));
+  // until the process is gone: a signal in its last moment must not change how it ended
+  onSignals(name => say(`${name}: undoing what was broken first, please wait`));
   let halted = false;
   const report = await runTests(program.file, names, {
     env: { ...program.env, NODE: node },
@@ -100,7 +101,6 @@ async function superviseChild(program: Program, names: string[], { control, node
   // only what this drill has halted, and did not come to start
   if (halted) undone.push(await startAgain(control, node));
   undone.flatMap(({ said }) => said).forEach(say);
-  signals.stop();
   // whatever was left for the parent to undo, the drill did not come to its end
   if (undone.some(({ said, whole }) => !whole || (report.exit === 0 && said.length > 0))) return 1;
   const ran = report.points.filter(isDrill);
@@ -152,10 +152,9 @@ async function findTarget({ options, control, node }: OnNode): Promise<{ target:
 async function recoverLeft(begun: OnNode): Promise<number> {
   const { control, node } = begun;
   const lock = await takeNode(begun, 'drill recover');
-  const signals = onSignals(name => say(`${name}: this is the undoing, please wait`));
+  onSignals(name => say(`${name}: this is the undoing, please wait`));
   const { said, whole } = await undoFaults(control, node);
   (said.length > 0 ? said : [`no fault is in place on ${node}`]).forEach(say);
-  signals.stop();
   lock.release();
   return whole ? 0 : 1;
 }

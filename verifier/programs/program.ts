@@ -1,6 +1,6 @@
 // What every program here is given by the file that starts it, and how it ends when it cannot begin.
 import { fileURLToPath } from 'node:url';
-import { messageOf } from '#infra/control';
+import { messageOf } from '#infra/platform';
 import type { Control, ControlOptions } from '#infra/control';
 import type { Env } from '#infra/settings';
 import { readOptions } from '../options.ts';

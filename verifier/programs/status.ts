@@ -1,5 +1,5 @@
 // What runs where, and what each node that is up answers, at one glance. Places no order.
-import { messageOf } from '#infra/control';
+import { messageOf } from '#infra/platform';
 import type { Control } from '#infra/control';
 import { Misunderstood } from '#infra/platform';
 import type { Target } from '#infra/platform';

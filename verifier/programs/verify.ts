@@ -1,5 +1,5 @@
 // Says whether the system works: each node's contract, faults that were left in place, and that all nodes run the same.
-import { messageOf } from '#infra/control';
+import { messageOf } from '#infra/platform';
 import type { Control, Entry } from '#infra/control';
 import { Broken, broken, climb } from '../checks/climb.ts';
 import { sameEverywhere } from '../checks/contained.ts';

@@ -5,7 +5,7 @@ import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { messageOf } from '#infra/control';
+import { messageOf } from '#infra/platform';
 import type { Control, ControlOptions, Holder } from '#infra/control';
 import { Misunderstood } from '#infra/platform';
 import { readSettings } from '#infra/settings';

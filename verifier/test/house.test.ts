@@ -54,7 +54,7 @@ const edges: { edge: string; sign: RegExp; service: string[]; verifier: string[]
     service: ['main.ts', 'telemetry/metrics.ts'],
     verifier: ['checks/ledger.ts', 'experiment/load.ts', 'experiment/fault.ts'],
     infra: [
-      'control.ts', 'journal.ts', 'local.ts', 'lock.ts', 'memory.ts', 'nodes.ts', 'settings.ts',
+      'control.ts', 'files.ts', 'journal.ts', 'local.ts', 'lock.ts', 'memory.ts', 'nodes.ts', 'settings.ts',
       'process/', 'docker/image.ts', 'vagrant/',
     ],
   },

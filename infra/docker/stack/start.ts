@@ -6,6 +6,7 @@ import { Trouble, exitCodes, lastWords, linesOf, present, sectionsOf } from '../
 import type { Engine, Service, Sight, Survey } from '../engine.ts';
 import { firstStartIsOver, prepare, writeSettings } from './files.ts';
 import { Unreadable, parseContainers } from '../inspect.ts';
+import { messageOf } from '../../platform.ts';
 import type { Container } from '../inspect.ts';
 import { askReady, clearFirewall, reconnect, republish } from './network.ts';
 import type { Answer } from './network.ts';
@@ -232,10 +233,6 @@ async function lastLines(engine: Engine, container: Container | undefined): Prom
   if (container === undefined) return '';
   const said = linesOf(await engine.sh('docker logs --tail 20 "$1" 2>&1', [container.id]));
   return [...new Set(said)].join('\n');
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function short(image: string): string {
