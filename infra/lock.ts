@@ -12,16 +12,22 @@ export type Wait = { deadlineMs: number; onWait: (holder: Holder) => void };
 /** `fd` may be handed to programs that are started, which then hold the lock as well. */
 export type Lock = { fd: number; release: () => void };
 
+/** Between taking a lock and writing the name there is the end of a helper process, long on a busy machine. */
+const NAME_MS = 2_000;
+const NAMELESS: Holder = { pid: 0, name: 'another command' };
+
 /**
  * Takes the lock of a file, or tells who has it. Throws when the file cannot be written, with the reason in one line.
  */
 export async function tryLock(file: string, name: string): Promise<Lock | { heldBy: Holder }> {
   const fd = openFile(file);
+  const end = performance.now() + NAME_MS;
   // somebody who only looks (holderOf) has it for a moment
   for (let tries = 1; !await flock(fd, 'exclusive'); tries += 1) {
-    if (tries > 2) {
+    const heldBy = readHolder(file);
+    if (tries > 2 && (heldBy !== undefined || performance.now() > end)) {
       closeSync(fd);
-      return { heldBy: readHolder(file) };
+      return { heldBy: heldBy ?? NAMELESS };
     }
     await pause(15);
   }
@@ -61,8 +67,15 @@ export async function holderOf(file: string): Promise<Holder | undefined> {
     throw error;
   }
   try {
+    const end = performance.now() + NAME_MS;
     // shared and given back at once: a lock that can be shared is held by nobody
-    return await flock(fd, 'shared') ? undefined : readHolder(file);
+    while (!await flock(fd, 'shared')) {
+      const holder = readHolder(file);
+      if (holder !== undefined) return holder;
+      if (performance.now() > end) return NAMELESS;
+      await pause(15);
+    }
+    return undefined;
   } finally {
     closeSync(fd);
   }
@@ -133,12 +146,12 @@ function note(fd: number, text: string): void {
   }
 }
 
-function readHolder(file: string): Holder {
+/** Undefined while it has no name yet, or for good where the name could not be written. */
+function readHolder(file: string): Holder | undefined {
   try {
     const { pid, name } = JSON.parse(readFileSync(file, 'utf8')) as Partial<Holder>;
     return { pid: Number(pid), name: String(name) };
   } catch {
-    // between taking the lock and writing the name, or a program that outlives the one that took it
-    return { pid: 0, name: 'another command' };
+    return undefined;
   }
 }

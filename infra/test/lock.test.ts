@@ -56,6 +56,20 @@ test('a lock that another process has is refused with its pid and name, and is f
   assert.equal(await holderOf(file), undefined);
 });
 
+test('a holder that has not written its name yet is waited for, and then named', async t => {
+  const file = await lockFile(t);
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, '');
+  const args = [file, '-c', 'echo held; sleep 300'];
+  const child = spawn('flock', args, { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => { process.kill(-(child.pid ?? 0), 'SIGKILL'); });
+  await once(child.stdout, 'data');
+  const refused = Promise.all([tryLock(file, 'me'), holderOf(file)]);
+  await pause(300);
+  await writeFile(file, JSON.stringify({ pid: 17, name: 'late' }));
+  assert.deepEqual(await refused, [{ heldBy: { pid: 17, name: 'late' } }, { pid: 17, name: 'late' }]);
+});
+
 test('what was started with the lock holds it after its starter was killed', async t => {
   const file = await lockFile(t);
   const { child, said } = await holder(t, file, `
