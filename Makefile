@@ -2,65 +2,89 @@
 DRILL ?= db-down
 TARGET ?= acceptance
 .DEFAULT_GOAL := help
-TESTS = $(patsubst service/test/%.ts,service/dist/test/%.js,$(wildcard service/test/*.test.ts)) \
-	$(patsubst verifier/test/%.ts,verifier/dist/test/%.js,$(wildcard verifier/test/*.test.ts)) \
-	$(patsubst infra/test/%.ts,infra/dist/test/%.js,$(filter-out infra/test/docker% infra/test/machines%,$(wildcard infra/test/*.test.ts)))
+OURS = help up verify status logs recover halt destroy report drill drills prove acceptance guarantees \
+	test containers signals sabotage machines lab images bench build clean
+# whatever else stands behind `make drill` are names of drills: make drill mid-flight
+NAMES := $(if $(filter drill,$(MAKECMDGOALS)),$(filter-out $(OURS),$(MAKECMDGOALS)))
+# the longest first, so that none is left alone at the end
+LONG = verifier/test/process.test.ts infra/test/process-trouble.test.ts infra/test/process.test.ts verifier/test/verify.test.ts
+SHORT = $(filter-out $(LONG) infra/test/docker% infra/test/machines%,$(wildcard $(addsuffix /test/*.test.ts,verifier infra service)))
+TESTS = $(foreach file,$(LONG) $(SHORT),$(subst /test/,/dist/test/,$(file:.ts=.js)))
+# each file has this long; the longest takes a tenth of it where nothing else runs
+TEST_MS = 600000
 MAKEFLAGS += --no-print-directory
 unexport NODE_OPTIONS
 
-help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help: ## list the targets and what they take
+	@awk '/^#@/{print substr($$0,4)} /^#= /{print "  " substr($$0,4)} /^[a-z]+:.* ## /{split($$0,s,/:.* ## /); printf "  make %-12s%s\n",s[1],s[2]}' $(MAKEFILE_LIST)
 
-up: build ## start the system, return when it can be verified [PLATFORM=vagrant|docker|process] [NODE="control worker1"]
+#@ Every day
+up: build ## start the system; returns when it can be verified
 	@infra/control up
 
-verify: build ## is it what it promises? TAP on stdout [NODE=all] [TARGETS=host:port,...] [EXPECT=unready] [STRICT=1]
+verify: build ## is it what it promises? TAP on stdout
 	@node verifier/dist/verify.js
 
-drill: build ## break it on purpose and see it heal [DRILL=db-down]
-	@node verifier/dist/drill.js $(DRILL)
+status: build ## what runs where, and what each node answers [JSON=1]
+	@node verifier/dist/status.js
 
-drills: build ## every drill, one after the other
-	@node verifier/dist/drill.js all
+logs: infra/dist/cli.js ## the last lines of every log [LINES=50] [FOLLOW=1]
+	@infra/control logs
 
 recover: infra/dist/cli.js ## undo every fault that is still in place
 	@infra/control recover
 
-status: build ## what runs where, and what each node answers
-	@node verifier/dist/status.js
-
-logs: infra/dist/cli.js ## the last lines of every log [LINES=50]
-	@infra/control logs
-
-halt: infra/dist/cli.js ## stop services first, then machines; data is kept
+halt: infra/dist/cli.js ## stop services first, then machines; the data is kept
 	@infra/control halt
 
-destroy: infra/dist/cli.js ## stop everything and remove it, data too
+destroy: infra/dist/cli.js ## stop everything and remove it, the data too
 	@infra/control destroy
 
-images: ## base images: the pinned digests, or stand-ins for machines without a registry [OFFLINE=1]
-	@infra/images/build $(if $(OFFLINE),,remove)
+report: build ## the page of the newest run, opened if there is a desktop [ALL=1: all runs]
+	@node verifier/dist/report.js
 
-lab: ## a make target on real VMs in software emulation, in a network of its own [TARGET=acceptance]
-	@vagrant/lab/run $(TARGET)
+#@
+#@ Drills
+drill: build ## break it on purpose and see it heal: make drill mid-flight [KILLS=3]
+	@node verifier/dist/drill.js $(or $(NAMES),$(DRILL))
+
+drills: build ## every drill, one after the other
+	@node verifier/dist/drill.js all
+
+prove: build ## a red for every rung: what verify says of each fault, in one table
+	@node verifier/dist/prove.js
 
 acceptance: build ## the specification's acceptance list, from a clean state to a clean state
 	@node verifier/dist/acceptance.js
 
-test: build ## every test that needs neither container engine nor hypervisor
-	@node --test --test-reporter=spec --test-concurrency=3 $(TESTS)
+guarantees: build ## every guarantee with its proofs, and when they were last seen [CHECK=1]
+	@node verifier/dist/guarantees.js
 
-bench: build ## the service beside a bare program and the database alone, ratios first [BENCH=quick] [BENCH_ONLY=rows,growth] [BENCH_IDS=ordered]
-	@node service/dist/bench/bench.js
+#@
+#@ Development
+test: build ## every test that needs neither container engine nor hypervisor
+	@node --test --test-reporter=./verifier/dist/test/quiet-reporter.js --test-timeout=$(TEST_MS) --test-concurrency=3 $(TESTS)
 
 containers: build ## every test of the container platform; needs an engine
-	@node --test --test-reporter=spec --test-concurrency=1 $(patsubst infra/test/%.ts,infra/dist/test/%.js,$(wildcard infra/test/docker*.test.ts))
+	@node --test --test-reporter=spec --test-timeout=3600000 --test-concurrency=1 $(patsubst infra/test/%.ts,infra/dist/test/%.js,$(wildcard infra/test/docker*.test.ts))
 
-signals: build ## every drill interrupted by every signal at every moment, one table; 15 minutes [PLATFORM=docker] [DRILLS=drain] [SIGNALS=SIGKILL] [STACKS=2]
+signals: build ## every drill, every signal, every moment; 15 minutes [DRILLS= SIGNALS= STACKS=]
 	@node verifier/dist/test/signals-table.js
 
-machines: build ## the specification's runbook typed line by line, and a machine killed hard; on VMs (make lab TARGET=machines)
+sabotage: build ## sabotaged builds of the service, and who finds each; 20 minutes [ONLY=] [STACKS=]
+	@node verifier/dist/test/sabotage.js
+
+machines: build ## the runbook typed line by line on VMs, and one killed hard (use make lab)
 	@node --test --test-reporter=tap infra/dist/test/machines.test.js
+
+lab: ## a target on emulated VMs, in a network of its own [TARGET=acceptance]
+	@vagrant/lab/run $(TARGET)
+
+images: ## base images: the pinned digests, or stand-ins if there is no registry [OFFLINE=1]
+	@infra/images/build $(if $(OFFLINE),,remove)
+
+bench: build ## the service beside a bare program and the database alone [BENCH=quick]
+	@node service/dist/bench/bench.js
 
 build: node_modules/.package-lock.json ## compile what has changed (talks on stderr)
 	@node_modules/.bin/tsc -b >&2
@@ -68,11 +92,30 @@ build: node_modules/.package-lock.json ## compile what has changed (talks on std
 clean: ## remove what the build made, not the system's state
 	@rm -rf node_modules service/dist verifier/dist infra/dist
 
+#@
+#@ What most of them take, as in make verify STRICT=1
+#= PLATFORM=vagrant|docker|process  where it runs: remembered since up, else the best usable here
+#= NODE="control worker1"           which nodes, or all; else those that were asked for at up
+#= TARGETS=host:port,...            verify these addresses, whatever runs there
+#= EXPECT=unready                   verify that all is refused while the database is away
+#= COMMIT=c0ffee1                   verify what it is built from, where that is not this checkout
+#= STRICT=1                         verify, drill, acceptance: nothing may be skipped
+#= SCALE=10                         every deadline ten times as long
+#= KILLS=3                          how often mid-flight kills the database
+#= ORDERS_PORT=8000                 where the service listens
+#= ORDERS_DB_PORT=15432             where the database listens, on plain processes
+#= ORDERS_STATE=.state              what is remembered: another folder is another system
+
 # Only when it is missing: what stops or repairs the system must not depend on whether today's sources compile.
 infra/dist/cli.js:
 	@$(MAKE) build
 
 node_modules/.package-lock.json: package-lock.json
-	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 && touch $@
+	@infra/packages && touch $@
 
-.PHONY: help up verify drill drills recover status logs halt destroy images lab acceptance test bench containers signals build clean
+ifneq ($(NAMES),)
+$(NAMES): drill
+	@:
+endif
+
+.PHONY: $(OURS) $(NAMES)

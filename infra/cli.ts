@@ -1,35 +1,47 @@
 // What infra/control runs: verbs in, words and exit codes out. Only here an outcome becomes an exit code.
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openControl } from './control.ts';
 import type { Control } from './control.ts';
-import { Misunderstood, faultNames, messageOf } from './platform.ts';
+import { readText } from './files.ts';
+import { followLogs } from './follow.ts';
+import { Misunderstood, faultNames, messageOf, waysToSpoil } from './platform.ts';
 import type { Ended, FaultName, Outcome, Spoilt } from './platform.ts';
 
+const listed = faultNames.map((name, i) => `${i % 6 === 0 ? `\n${' '.repeat(19)}` : ' '}${name}`).join('');
 const usage = `infra/control VERB [ARG…]
   up [NODE…]       starts the system and returns when it can be verified; what runs already is kept
   halt [NODE…]     stops services first, then machines; the data is kept
   destroy [NODE…]  stops and removes everything, the data too
   status [NODE…]   what runs where; exit 1 when something that should run does not, or nothing is up
-  logs [NODE…]     the last lines of every log [LINES=50]
+  logs [NODE…]     the last lines of every log, and what comes [LINES=50] [FOLLOW=1]
   targets [NODE…]  one line a node that is up: NODE HOST:PORT
   facts [NODE…]    what the platform knows of a node, one line of JSON each
-  inject FAULT     breaks something: ${faultNames.join(' ')}
-  inject config-refused VARIABLE missing|malformed
+  inject FAULT     breaks something; FAULT is one of${listed}
+  inject config-refused VARIABLE missing|malformed|misspelt
   recover [FAULT]  undoes one fault, or every one
   journal          one line for each fault still in place: NODE FAULT SINCE
   platform         the platform in force; exit 1 when nothing was started
-Nodes: NODE="control worker1" or NODE=all.
+Nodes: NODE="control worker1" or NODE=all. --help prints this, --version the version.
 The platform: PLATFORM=, else the one remembered since up, else (for up) the best that is usable here.
+Exit 0 done, 1 failed, 2 not understood, 3 not possible on this platform.
 `;
 const codes = { done: 0, failed: 1, misunderstood: 2, impossible: 3 } as const;
 
-// a reader that hangs up early (`| head`) ends the writing, not the verb
-process.stdout.on('error', () => undefined);
+// a reader that hangs up early (`| head`) ends the writing, not the verb; what does not fit anywhere is said at the end
+let unwritten: string | undefined;
+let hungUp = false;
+process.stdout.on('error', ({ code: why, message }: NodeJS.ErrnoException) => {
+  if (why === 'EPIPE') hungUp = true;
+  else unwritten ??= message;
+});
 process.stderr.on('error', () => undefined);
 
 async function main([verb = '', ...args]: string[]): Promise<number> {
   try {
     const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+    if (args.length === 0 && verb === '--help') return print(usage.trimEnd());
+    if (args.length === 0 && verb === '--version') return print(await versionOf(root));
     const control = openControl({ env: process.env, root, say: line => process.stderr.write(`${line}\n`) });
     const act = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
     if (act !== undefined) return await act(control, args);
@@ -53,14 +65,17 @@ const verbs: Record<string, (control: Control, args: string[]) => Promise<number
     const runs = nodes !== undefined && nodes.some(node => node.runs) && await noneIsDown(control, nodes);
     return runs ? codes.done : codes.failed;
   },
-  logs: async (control, names) => code(await control.logs(print, names)),
+  logs: async (control, names) => {
+    const { follow } = control.settings;
+    return code(await (follow ? followLogs(control, printLive, names) : control.logs(print, names)));
+  },
   targets: async (control, names) => {
     for (const { node, host, port } of await control.targets(names)) print(`${node} ${host}:${port}`);
     return codes.done;
   },
   facts: async (control, names) => {
     const ends: number[] = [];
-    for (const name of names.length > 0 ? names : await control.chosenNodes()) {
+    for (const name of await control.chosenNodes(names)) {
       const outcome = await control.facts(name);
       if ('done' in outcome) print(JSON.stringify(outcome.done));
       ends.push(code(outcome));
@@ -86,7 +101,7 @@ const verbs: Record<string, (control: Control, args: string[]) => Promise<number
       try {
         ends.push(code(await control.recover(node, name)));
       } catch (error) {
-        // one node that cannot be mended is no reason to leave the others broken
+        // one node that cannot be repaired is no reason to leave the others broken
         tell(`${node}: ${messageOf(error)}`);
         ends.push(error instanceof Misunderstood ? codes.misunderstood : codes.failed);
       }
@@ -135,11 +150,10 @@ function parseSpoilt(fault: FaultName, rest: string[]): Spoilt | undefined {
     takesNothing(`inject ${fault}`, rest);
     return undefined;
   }
-  const [variable, how, ...more] = rest;
-  if (variable === undefined || (how !== 'missing' && how !== 'malformed') || more.length > 0) {
-    throw new Misunderstood('inject config-refused VARIABLE missing|malformed');
-  }
-  return { variable, how };
+  const [variable, text, ...more] = rest;
+  const how = waysToSpoil.find(way => way === text);
+  if (variable !== undefined && how !== undefined && more.length === 0) return { variable, how };
+  throw new Misunderstood(`inject config-refused VARIABLE ${waysToSpoil.join('|')}`);
 }
 
 function takesNothing(what: string, rest: string[]): void {
@@ -156,12 +170,30 @@ function code(outcome: Outcome<unknown>): number {
   return 'done' in outcome ? codes.done : 'failed' in outcome ? codes.failed : codes.impossible;
 }
 
-function print(line: string): void {
+async function versionOf(root: string): Promise<string> {
+  const { version } = JSON.parse(await readText(join(root, 'package.json')) ?? '{}') as { version?: string };
+  return `infra/control ${version ?? 'unknown'}`;
+}
+
+/** False when nobody reads it any more. */
+function printLive(line: string): boolean {
+  print(line);
+  return !hungUp && unwritten === undefined;
+}
+
+function print(line: string): number {
   process.stdout.write(`${line}\n`);
+  return codes.done;
 }
 
 function tell(line: string): void {
-  process.stderr.write(`control: ${line}\n`);
+  process.stderr.write(`infra/control: ${line}\n`);
 }
 
 process.exitCode = await main(process.argv.slice(2));
+// one turn later, when an error of the last line has been heard as well
+await new Promise(resolve => process.stdout.write('', () => setImmediate(resolve)));
+if (unwritten !== undefined) {
+  tell(`stdout cannot be written: ${unwritten}`);
+  process.exitCode ||= codes.failed;
+}

@@ -27,8 +27,8 @@ export type Control = {
   readonly settings: Settings;
   /** undefined when nothing was started. */
   memory: () => Promise<Memory | undefined>;
-  /** What NODE says, else the nodes that were asked for at `up`, else the first of nodes.txt. */
-  chosenNodes: () => Promise<string[]>;
+  /** These names (`all` is every node), else NODE, else the nodes that were asked for at `up`, else the first. */
+  chosenNodes: (names?: readonly string[]) => Promise<string[]>;
   /** Without names: the chosen nodes. */
   up: (names?: readonly string[]) => Promise<Outcome>;
   /** Without names, as for destroy and status: every node. */
@@ -36,10 +36,13 @@ export type Control = {
   destroy: (names?: readonly string[]) => Promise<Outcome>;
   /** A line a node for people, and whether all that was started on it runs; undefined when nothing was started. */
   status: (names?: readonly string[]) => Promise<{ node: string; line: string; runs: boolean }[] | undefined>;
-  logs: (write: (line: string) => void, names?: readonly string[]) => Promise<Outcome>;
+  /** The last lines of every log; LINES of each when no number is given. */
+  logs: (write: (line: string) => void, names?: readonly string[], lines?: number) => Promise<Outcome>;
   /** Those of the chosen nodes that are up. Sends nothing. */
   targets: (names?: readonly string[]) => Promise<Target[]>;
   facts: (node: string) => Promise<Outcome<Facts>>;
+  /** The programs in whose logs the password of the service's role stands: there should be none. */
+  leaks: (node: string) => Promise<Outcome<string[]>>;
   /** Every fault that may still be in place, on any node. Throws when the journal cannot be read. */
   journal: () => Promise<Entry[]>;
   /** Those of them that a look finds in place, or that cannot be looked at; what healed by itself is not. */
@@ -73,7 +76,7 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
   const { state } = settings;
   const all = readNodes(root);
   const journal = openJournal(join(state, 'journal'), all.map(({ name }) => name));
-  const talk = (line: string) => say(`control: ${line}`);
+  const talk = (line: string) => say(`infra/control: ${line}`);
   const onWait = ({ pid, name }: Holder) => talk(`waiting for ${name} to finish (pid ${pid})`);
   const turns = openTurns({ state, inDrill, onWait });
   const { inTurn } = turns;
@@ -91,15 +94,14 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
     if (stray === undefined) return nodes.length > 0 ? nodes : every().slice(0, 1);
     throw new Error(`${join(state, 'nodes')} names "${stray}", no node of vagrant/nodes.txt: remove that line`);
   };
-  const chosen = async () => pick([], remembered);
   const oneNode = (name: string) => pickNode(all, name);
 
-  const inForce = async (): Promise<Platform | undefined> => {
+  const inForce = async (given = context): Promise<Platform | undefined> => {
     const name = settings.platform ?? (await readMemory(state, settings.platform))?.platform;
-    return name === undefined ? undefined : open(name, context);
+    return name === undefined ? undefined : open(name, given);
   };
-  const started = async (): Promise<Platform | { failed: string }> =>
-    await inForce() ?? { failed: 'not up: nothing was started; run make up' };
+  const started = async (given = context): Promise<Platform | { failed: string }> =>
+    await inForce(given) ?? { failed: 'not up: nothing was started; run make up' };
 
   const isInPlace = async (platform: Platform, { node, fault }: Entry) => {
     try {
@@ -240,14 +242,14 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
 
   return {
     settings, inject, recover,
-    chosenNodes: async () => (await chosen()).map(({ name }) => name),
+    chosenNodes: async (names = []) => (await pick(names, remembered)).map(({ name }) => name),
     memory: () => readMemory(state, settings.platform),
     up: (names = []) => up(names),
     halt: (names = []) => halt(names),
     destroy: (names = []) => destroy(names),
     status: async (names = []) => (await inForce())?.status(await pick(names, every)),
-    logs: async (write, names = []) => {
-      const platform = await started();
+    logs: async (write, names = [], lines = settings.lines) => {
+      const platform = await started({ ...context, settings: { ...settings, lines } });
       if ('failed' in platform) return platform;
       const nodes = await pick(names, remembered);
       return answered(() => platform.logs(nodes, write));
@@ -259,11 +261,19 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
       const node = oneNode(name);
       return answered(() => platform.facts(node));
     },
+    leaks: async name => {
+      const platform = await started();
+      if ('failed' in platform) return platform;
+      const node = oneNode(name);
+      return answered(() => platform.leaks(node));
+    },
     journal: journal.read,
     faultsInPlace: async (names = []) => {
       const platform = await inForce();
       const nodes = await pick(names, every);
-      return platform === undefined ? [] : (await inPlaceOn(platform, nodes)).still;
+      // without a platform nobody can look: what the journal says stays said
+      const unseen = async () => (await journal.read()).filter(({ node }) => nodes.some(({ name }) => name === node));
+      return platform === undefined ? unseen() : (await inPlaceOn(platform, nodes)).still;
     },
     beginDrill: (name, drill) => turns.beginDrill(oneNode(name), drill),
     drillOn: async name => turns.drillOn(oneNode(name)),

@@ -1,4 +1,4 @@
-// The nodes of vagrant/nodes.txt, the only place where an address stands.
+// The nodes of vagrant/nodes.txt, the only place where an address is defined.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Misunderstood } from './platform.ts';

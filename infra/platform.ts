@@ -33,11 +33,33 @@ export function messageOf(error: unknown): string {
 
 export const faultNames = [
   'db-down', 'db-killed', 'db-hung', 'bad-credentials', 'port-closed', 'port-dropped', 'process-killed', 'service-down',
-  'drain', 'config-refused',
+  'drain', 'config-refused', 'service-frozen', 'old-build', 'table-locked', 'disk-full', 'orders-lost', 'loosened',
+  'db-slow', 'network-cut', 'connections-exhausted', 'db-restarted', 'read-only', 'right-revoked',
 ] as const;
 export type FaultName = (typeof faultNames)[number];
-/** The setting that `config-refused` spoils in a throw-away second service. */
-export type Spoilt = { variable: string; how: 'missing' | 'malformed' };
+/** What `old-build` has the service say of itself: no checkout ever made it. */
+export const oldBuild = { GIT_SHA: '0ddba11'.padEnd(40, '0'), BUILD_TIME: '2020-02-02T02:02:02Z' };
+export const waysToSpoil = ['missing', 'malformed', 'misspelt'] as const;
+/**
+ * The setting that `config-refused` spoils in a throw-away second service: taken away, given the malformed `value`, or
+ * misspelt, with that value, beside all that are right.
+ */
+export type Spoilt = { variable: string; how: (typeof waysToSpoil)[number]; value?: string };
+
+/** `DATABASE_HOST` to `DATABASE_HOTS`. */
+export function misspell(variable: string): string {
+  return variable.replace(/(.)(.)$/, '$2$1');
+}
+
+/** Settings with one of them spoilt. Throws Misunderstood when it is none of them. */
+export function spoil(settings: Readonly<Record<string, string>>, spoilt: Spoilt | undefined): Record<string, string> {
+  if (spoilt === undefined) throw new Misunderstood(`inject config-refused VARIABLE ${waysToSpoil.join('|')}`);
+  const { variable, how, value = '%bad%' } = spoilt;
+  if (how === 'misspelt') return { ...settings, [misspell(variable)]: value };
+  const { [variable]: taken, ...others } = settings;
+  if (taken !== undefined) return how === 'malformed' ? { ...others, [variable]: value } : others;
+  throw new Misunderstood(`no setting ${variable}; known: ${Object.keys(settings).join(' ')}`);
+}
 /** How a service that a fault made end has ended: exit code, ms until then, and its stderr (config-refused only). */
 export type Ended = { exit: number | null; ms: number; stderr: string };
 
@@ -69,6 +91,8 @@ export type Platform = {
   /** Where the service is reached on those of the nodes that are up. Looks at files only, sends nothing. */
   targets: (nodes: Node[]) => Promise<Target[]>;
   facts: (node: Node) => Promise<Outcome<Facts>>;
+  /** The programs in whose logs the password of the service's role stands: there should be none. */
+  leaks: (node: Node) => Promise<Outcome<string[]>>;
   /** Undoes whatever was broken on a node, known or not; starts nothing on a node that was halted. */
   mend: (node: Node) => Promise<Outcome>;
   readonly faults: Faults;
@@ -79,18 +103,50 @@ export type Facts = ProcessFacts | ContainerFacts;
 export type ProgramFacts = {
   pid: number | null; state: string; restart_count: number; started_at: string | null; listening: string[] | null;
 };
-export type ProcessFacts = {
-  platform: 'process'; node: string; containers: false; reason: string; user: string;
-  api: ProgramFacts; db: ProgramFacts;
+/** What the database says of how safe a commit is, in its own words: `on`, `off`, `local` … */
+export type Durability = {
+  fsync: string; full_page_writes: string; synchronous_commit: string; data_checksums: string;
 };
-export type ContainerFacts = { platform: 'docker' | 'vagrant'; node: string; containers: true; api: Box; db: Box };
+/** `boot_id` is of the machine that the programs run on; `durability` null when the database does not answer. */
+type NodeFacts = { node: string; boot_id: string; durability: Durability | null };
+export type ProcessFacts = NodeFacts & {
+  platform: 'process'; containers: false; reason: string; user: string; api: ProgramFacts; db: ProgramFacts;
+};
+export type ContainerFacts = NodeFacts & {
+  platform: 'docker' | 'vagrant'; containers: true; api: Box; db: Box; stack: StackFacts;
+};
+
+export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
+/** Something in the engine: its settings by their path (`HostConfig.Memory`), but for those that are empty or off. */
+export type Inspected = { name: string; values: Record<string, Json> };
+/** `image`: what it inherits from its image; undefined for one that is neither the service's nor the database's. */
+export type InspectedContainer = Inspected & {
+  id: string; service: string; state: string; image: Record<string, Json> | undefined;
+};
+/**
+ * All that belongs to a node's stack: containers in any state, networks with their members, its volume; and what `up`
+ * was given: `settings` as Compose reads them, the `owner`, the folders with secrets and with role.sh.
+ */
+export type StackFacts = {
+  project: string; owner: string; secrets: string; infra: string; settings: Record<string, string>;
+  /** The images of this checkout: `service` is undefined when what it holds now was never built. */
+  wanted: { service: string | undefined; database: string };
+  engine: { cgroup: string; runtime: string };
+  containers: InspectedContainer[]; networks: Inspected[]; volumes: Inspected[];
+  access: Access | null;
+  /** What came of a connection from inside the service's container to db:5432: `connected`, or why not. */
+  way_to_database: string | null;
+};
+/** Who gets into the database: `with_password` are those of the superusers that could log in over the network. */
+export type Access = { superusers: string[]; with_password: string[]; network_rules: string[] };
 
 /**
- * One container: what the engine was told, what its image says, and what the kernel says of its first process (null:
+ * One container: what the engine was given, what its image says, and what the kernel says of its first process (null:
  * none runs).
  */
 export type Box = {
-  image_id: string; image: string; base: Base; user: string; published: string[]; networks: string[];
+  image_id: string; image: string; repo_digests: string[]; base: Base; user: string;
+  published: string[]; networks: string[];
   read_only: boolean; privileged: boolean; cap_add: string[]; cap_drop: string[]; pids_limit: number | null;
   memory: number; restart_policy: string; restart_count: number; started_at: string; state: string;
   health: string | null; uid: number | null; cap_eff: string | null; cap_bnd: string | null;

@@ -16,6 +16,9 @@ const openers: Record<PlatformName, (context: Context) => Platform> = {
   vagrant: openVagrant, docker: openDocker, process: openProcess,
 };
 
+const realThing = 'this is a rehearsal: the specified runtime needs Docker with Compose v2 (Debian, Ubuntu: '
+  + 'sudo infra/engine install && sudo infra/engine start), then make destroy && make up';
+
 /** The best that is usable on this machine; says which and why. */
 export async function bestPlatform(context: Context): Promise<PlatformName> {
   const reasons: string[] = [];
@@ -23,7 +26,8 @@ export async function bestPlatform(context: Context): Promise<PlatformName> {
     const why = await whyUnusable(name, context);
     if (why === undefined) {
       const others = reasons.map(reason => `${reason}; `).join('');
-      context.say(`control: platform ${name} (${others}PLATFORM= chooses another)`);
+      context.say(`infra/control: platform ${name} (${others}PLATFORM= chooses another)`);
+      if (name === 'process') context.say(`infra/control: ${realThing}`);
       return name;
     }
     reasons.push(why);

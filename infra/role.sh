@@ -8,6 +8,8 @@ set log_statement = 'none';
 set log_min_error_statement = 'panic';
 set log_min_duration_statement = -1;
 set client_min_messages = 'warning';
+-- the role is set even where the default is to read only
+set default_transaction_read_only = off;
 select 'create role orders' where not exists (select from pg_roles where rolname = 'orders') \gexec
 \set password `cat /run/secrets/database_password`
 alter role orders login nosuperuser nocreatedb nocreaterole noreplication nobypassrls password :'password';

@@ -1,6 +1,6 @@
 // The documented variables, read once and strictly: every complaint at once; nothing else of the environment decides.
-import { realpathSync } from 'node:fs';
-import { isAbsolute, join, resolve } from 'node:path';
+import { realpathSync, statSync, statfsSync } from 'node:fs';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { platformNames } from './platform.ts';
 import type { PlatformName } from './platform.ts';
 
@@ -21,6 +21,8 @@ export type Settings = {
   dbPort: number | undefined;
   address: string | undefined;
   lines: number;
+  /** FOLLOW=1: logs are followed as they grow. */
+  follow: boolean;
   /**
    * What goes to the service as it was given (LOG_LEVEL, ORDERS_ENV as ENV, its optional settings); empty values are
    * not given.
@@ -37,7 +39,7 @@ export type Settings = {
    */
   env: Readonly<Record<string, string>>;
 };
-const givenNames = [
+export const givenNames = [
   'ORDERS_IMAGE', 'ORDERS_DB_IMAGE', 'ORDERS_BUILD_IMAGE', 'ORDERS_RUNTIME_IMAGE', 'ORDERS_PROJECT', 'ORDERS_OVERRIDE',
   'PG_BIN',
 ] as const;
@@ -49,6 +51,7 @@ export const serviceSettings = [
   'DATABASE_CONNECT_TIMEOUT_MS', 'DATABASE_QUERY_TIMEOUT_MS', 'DATABASE_STATEMENT_TIMEOUT_MS',
   'DATABASE_LOCK_TIMEOUT_MS', 'READY_TIMEOUT_MS', 'READY_MAX_AGE_MS', 'SERVER_HEADERS_TIMEOUT_MS',
   'SERVER_REQUEST_TIMEOUT_MS', 'SERVER_MAX_CONNECTIONS', 'SERVER_MAX_BODY_BYTES', 'DRAIN_GRACE_MS', 'DRAIN_DEADLINE_MS',
+  'WATCHDOG_MS',
 ] as const;
 
 // What the programs themselves are documented to read: where Docker's engine is, which machines Vagrant makes, where
@@ -74,7 +77,7 @@ export function readSettings(env: Env, root: string): { settings: Settings } | {
   const settings: Settings = {
     root,
     infra: join(root, 'infra'),
-    state: real(env['ORDERS_STATE']?.trim() || join(root, '.state')),
+    state: read('ORDERS_STATE', parseFolder, undefined) ?? real(join(root, '.state')),
     scale,
     scaled: ms => Math.round(ms * scale),
     platform: read('PLATFORM', oneOf(...platformNames), undefined),
@@ -83,10 +86,14 @@ export function readSettings(env: Env, root: string): { settings: Settings } | {
     dbPort: read('ORDERS_DB_PORT', whole(1, 65_535), undefined),
     address: read('ORDERS_ADDRESS', text => ({ is: text }), undefined),
     lines: read('LINES', whole(1, 1_000_000), 50),
+    follow: read('FOLLOW', oneOf('0', '1'), '0') === '1',
     service: serviceEnv(env),
     given: present(env, givenNames),
     env: { ...programEnv(env), LC_ALL: 'C.UTF-8', TZ: 'UTC' },
   };
+  if (settings.port !== undefined && settings.port === settings.dbPort) {
+    complaints.push(`ORDERS_PORT and ORDERS_DB_PORT must differ, both are ${settings.port}`);
+  }
   return complaints.length > 0 ? { complaints } : { settings };
 }
 
@@ -116,6 +123,30 @@ function programEnv(env: Env): Record<string, string> {
 function present<K extends string>(env: Env, names: readonly K[]): Partial<Record<K, string>> & Record<string, string> {
   const entries = names.flatMap(name => env[name] ? [[name, env[name]] as const] : []);
   return Object.fromEntries(entries) as Partial<Record<K, string>> & Record<string, string>;
+}
+
+/** What the kernel calls the file systems in which nobody can make a folder: /proc, /sys. */
+const unwritable = [0x9fa0, 0x6265_6572];
+
+function parseFolder(text: string): { is: string } | string {
+  const path = real(text);
+  const wish = 'a folder, or one that can be made';
+  try {
+    const there = nearest(path);
+    return statSync(there).isDirectory() && !unwritable.includes(statfsSync(there).type) ? { is: path } : wish;
+  } catch (error) {
+    return `${wish} (${error instanceof Error ? error.message : String(error)})`;
+  }
+}
+
+/** The path itself, or whatever above it is there. */
+function nearest(path: string): string {
+  try {
+    if (statSync(path, { throwIfNoEntry: false }) !== undefined || dirname(path) === path) return path;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOTDIR') throw error;
+  }
+  return nearest(dirname(path));
 }
 
 /** Without links, as far as it exists. */

@@ -13,7 +13,7 @@ const label = /^[a-z][a-z0-9-]{0,62}$/;
 const host = /^(?=.{1,253}$)\w(?:[\w-]*\w)?(?:\.\w(?:[\w-]*\w)?)*\.?$/;
 const moment = /^(unknown|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z)$/;
 const oneLine = /^[^\x00-\x1f\x7f]{1,1024}$/;
-const prefixes = /^(DATABASE|READY|SERVER|DRAIN|LOG|SERVICE)_/;
+const prefixes = /^(DATABASE|READY|SERVER|DRAIN|LOG|SERVICE|WATCHDOG)_/;
 const insteadOf: Record<string, string> = {
   DATABASE_URL: 'DATABASE_HOST, DATABASE_PORT, DATABASE_NAME, DATABASE_USER and DATABASE_PASSWORD',
   DATABASE_POOL_SIZE: 'DATABASE_WRITE_CONNECTIONS and DATABASE_READ_CONNECTIONS',
@@ -68,6 +68,8 @@ function readAll(from: Reader) {
       timeoutMs: from.whole('READY_TIMEOUT_MS', 10, 900, 800),
       maxAgeMs: from.whole('READY_MAX_AGE_MS', 0, 10_000, 250),
     },
+    // Far above any stall of a loop that lives; a debugger that stops it wants the most.
+    watchdogMs: from.whole('WATCHDOG_MS', 1000, 600_000, 10_000),
     drain: {
       graceMs: from.whole('DRAIN_GRACE_MS', 0, 60_000, 2000),
       deadlineMs: from.whole('DRAIN_DEADLINE_MS', 100, 120_000, 8000),

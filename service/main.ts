@@ -1,4 +1,5 @@
 // The process: sole reader of environment and signals. Exit 78 for a refused configuration, 0 after a drain, else 1.
+// With --check it only judges its configuration.
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { parseConfig } from './config.ts';
 import type { Config } from './config.ts';
@@ -6,6 +7,7 @@ import { openLog } from './telemetry/log.ts';
 import type { Log } from './telemetry/log.ts';
 import { openService, stackOf } from './service.ts';
 import { openStore } from './database/store.ts';
+import { openWatchdog } from './watchdog.ts';
 
 const maxBufferedLogBytes = 1_048_576;
 const maxSecretBytes = 4096;
@@ -14,11 +16,12 @@ const parsed = parseConfig(process.env, readSecret);
 if ('complaints' in parsed) {
   process.stderr.write(`${parsed.complaints.join('\n')}\n`);
   process.exitCode = 78;
-} else {
+} else if (!process.argv.includes('--check')) {
   const log = openLog(process.stdout, parsed.config.service.logLevel, maxBufferedLogBytes);
   // Who reads the log may go away; the service stays, and the lines were all that was lost.
   process.stdout.on('error', () => log.lost());
   process.once('uncaughtException', error => void leave(log, 1, 'crashed', { error: stackOf(error) }));
+  openWatchdog(parsed.config.watchdogMs);
   await run(parsed.config, log);
 }
 

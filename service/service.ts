@@ -13,7 +13,7 @@ import { version } from './telemetry/openapi.ts';
 
 /** drain resolves with the exit code: 0 when everything in flight was answered, 1 when it was cut off. */
 export type Service = { port: number; drain(): Promise<number>; close(): Promise<void> };
-/** openStore hands over what is to be told of the database: an event and its fields. */
+/** openStore hands over what happens to the database: an event and its fields. */
 type Parts = { config: Config; log: Log; openStore: (onEvent: (event: string, fields: Fields) => void) => Store };
 
 const lookEveryMs = 2000;

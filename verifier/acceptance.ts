@@ -1,4 +1,4 @@
-// The specification's list: node verifier/dist/acceptance.js, TAP on stdout. Exit 0 met, 1 not met, 2 could not run.
+// The specification's list: node verifier/dist/acceptance.js, TAP on stdout. Exit 0 met, 1 not, 2 could not run.
 import { test } from 'node:test';
 import { openControl } from '#infra/control';
 import { acceptance } from './programs/acceptance.ts';

@@ -7,4 +7,5 @@ import { stageOf } from './results/registry.ts';
 const { argv, env } = process;
 process.exitCode = await drill({
   args: argv.slice(2), env, file: import.meta.url, stage: stageOf({ test }), openControl,
+  verify: new URL('./verify.js', import.meta.url).href,
 });

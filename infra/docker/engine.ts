@@ -1,4 +1,4 @@
-// The engine of a node's host: what of the stack is in it, whose it is, and how it is told what to do.
+// The engine of a node's host: what of the stack is in it, whose it is, and how commands reach it.
 import { sep } from 'node:path';
 import type { RunOptions } from '../host.ts';
 import type { Outcome } from '../platform.ts';
@@ -6,11 +6,15 @@ import { Unreadable, parseContainers, quote } from './inspect.ts';
 import type { Container } from './inspect.ts';
 import type { StackOptions } from './options.ts';
 
-/** The containers of a stack, by service; `refused` is what config-refused threw away. */
+/**
+ * The containers of a stack, by service; `preflight` has judged the settings and ended, `refused` is what
+ * config-refused threw away.
+ */
 export type Sight = {
-  all: Container[]; api: Container | undefined; db: Container | undefined; refused: Container | undefined;
+  all: Container[]; api: Container | undefined; db: Container | undefined;
+  preflight: Container | undefined; refused: Container | undefined;
 };
-/** And what else stands in the way of `up` or has to go with `destroy`. `now` is the host's clock in s. */
+/** And what else is in the way of `up` or has to go with `destroy`. `now` is the host's clock in s. */
 export type Survey = Sight & { volumes: string[]; networks: string[]; publishers: Publisher[]; now: number };
 export type Publisher = { name: string; owner: string; ports: string };
 
@@ -20,8 +24,8 @@ export type Engine = {
   /** Runs a shell's script with arguments ($1 …), gives its stdout; Trouble with its last words when it fails. */
   sh: (script: string, args: string[], options?: RunOptions) => Promise<string>;
   docker: (...args: string[]) => Promise<string>;
-  /** Throws Trouble for a stack that is another's. */
-  look: () => Promise<Sight>;
+  /** Throws Trouble for a stack that is another's; `strangers`: other containers in the project may be anybody's. */
+  look: (strangers?: 'strangers') => Promise<Sight>;
   survey: () => Promise<Survey>;
 };
 
@@ -39,16 +43,16 @@ export function openEngine(options: StackOptions): Engine {
     if (run.code === 0) return run.stdout;
     throw new Trouble(`${node.name}: ${lastWords(run.stderr) || `a command ended with ${run.code}`}`);
   };
-  const look = async (script: string, args: string[]) => {
+  const look = async (script: string, args: string[], strangers?: 'strangers') => {
     // a container may go between the two calls of the client
     const text = await sh(script, args).catch(() => sh(script, args));
     const { '': inspected = '', ...sections } = sectionsOf(text);
-    return { sight: ours(options, parseContainers(inspected)), sections };
+    return { sight: ours(options, parseContainers(inspected), strangers), sections };
   };
   return {
     options, sh,
     docker: (...args) => sh('exec docker "$@"', args),
-    look: async () => (await look(looking, [project])).sight,
+    look: async strangers => (await look(looking, [project], strangers)).sight,
     survey: async () => {
       const { sight, sections } = await look(looking + surveying, [project, String(options.port)]);
       return {
@@ -87,7 +91,7 @@ export function sectionsOf(text: string): Record<string, string> {
 
 /**
  * How a container has ended since then (s of the host's clock). One that runs tells none, so events are asked. What
- * ends in this very second is told after one more.
+ * ends in this very second is reported after one more.
  */
 export async function exitCodes({ sh }: Engine, id: string, since: string, moreS: 0 | 1): Promise<string[]> {
   const asking = `
@@ -124,15 +128,17 @@ echo '== now'; date +%s
 `;
 
 /** Another's stack is not touched, and neither is one whose owner cannot be known. */
-function ours({ node, project, owner, folder }: StackOptions, all: Container[]): Sight {
-  for (const { name, owner: label, secrets } of all) {
-    // before there were labels, a stack could be told by the secrets that it mounts
+function ours(options: StackOptions, all: Container[], strangers?: 'strangers'): Sight {
+  const { node, project, owner, folder } = options;
+  for (const { name, owner: label, secrets, service } of all) {
+    if (strangers && !['api', 'db'].includes(service)) continue;
+    // before there were labels, a stack could be recognized by the secrets that it mounts
     const theirs = label ?? (secrets?.startsWith(folder + sep) ? owner : secrets ?? 'nobody who can be known');
     if (theirs !== owner) throw foreign(node.name, `container ${name}`, theirs);
   }
-  const service = (wanted: Service) => all.find(({ service: is, oneOff }) => is === wanted && !oneOff);
+  const service = (wanted: Service | 'preflight') => all.find(({ service: is, oneOff }) => is === wanted && !oneOff);
   const refused = all.find(({ name }) => name === `${project}-refused`);
-  return { all, api: service('api'), db: service('db'), refused };
+  return { all, api: service('api'), db: service('db'), preflight: service('preflight'), refused };
 }
 
 function owned({ node, project, owner }: StackOptions, section = ''): string[] {

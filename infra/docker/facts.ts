@@ -1,12 +1,17 @@
-// What is true of a node's two containers: what the engine was told, what their images say, and what the kernel says.
-import type { Base, Box, ContainerFacts } from '../platform.ts';
+// What is true of a node's two containers: what the engine was given, what their images say, and what the kernel says.
+import type { Base, Box, ContainerFacts, InspectedContainer, StackFacts } from '../platform.ts';
 import { Unreadable, quote } from './inspect.ts';
 import type { Container, Image } from './inspect.ts';
+import { settingsOfContainer, settingsOfImage } from './inspected.ts';
 
 /** Raw text of /proc/PID/status, net/tcp and net/tcp6 (with IPv6 only) of a container's first process. */
 export type ProcText = { status: string; tcp: string; tcp6?: string };
-export type Where = Pick<ContainerFacts, 'platform' | 'node'>;
+export type Where = Omit<ContainerFacts, 'containers' | 'api' | 'db' | 'stack'>;
+/** What is known of the stack beside its containers. */
+export type Around = Omit<StackFacts, 'containers'>;
 export type Kernel = Pick<Box, 'uid' | 'cap_eff' | 'cap_bnd' | 'no_new_privileges' | 'seccomp' | 'listening'>;
+/** All that was seen: `all` are the containers of the project, those two among them. */
+export type Seen = { images: Image[]; api: Found; db: Found; all: Container[]; around: Around };
 /** A program as it was found; `proc` is undefined where no process is to be seen. */
 export type Found = { container: Container; proc: ProcText | undefined };
 
@@ -15,13 +20,15 @@ const unseen: Kernel = {
 };
 
 /** Puts together what was seen; throws Unreadable where something is missing or not as expected. */
-export function judgeFacts(where: Where, images: Image[], { api, db }: { api: Found; db: Found }): ContainerFacts {
+export function judgeFacts(where: Where, seen: Seen): ContainerFacts {
+  const { images, api, db, all, around } = seen;
   const [apiImage, dbImage] = [imageOf(api.container, images), imageOf(db.container, images)];
   return {
     ...where, containers: true,
     // the image of the service names its base in a label, from the same build argument as its FROM line
-    api: boxOf(api, baseOf(apiImage.baseName ?? '', apiImage)),
-    db: boxOf(db, baseOf(db.container.image, dbImage)),
+    api: boxOf(api, apiImage, baseOf(apiImage.baseName ?? '', apiImage)),
+    db: boxOf(db, dbImage, baseOf(db.container.image, dbImage)),
+    stack: { ...around, containers: all.map(container => inspectedOf(container, images)) },
   };
 }
 
@@ -81,9 +88,15 @@ function baseOf(name: string, { standIn }: Image): Base {
   return { name, digest: digestOf(name), stand_in: standIn !== undefined, made_of: standIn ?? '' };
 }
 
-function boxOf({ container, proc }: Found, base: Base): Box {
+function inspectedOf({ id, name, service, status, imageId, whole }: Container, images: Image[]): InspectedContainer {
+  const image = images.find(one => one.id === imageId);
+  const inherited = image === undefined ? undefined : settingsOfImage(image.whole);
+  return { id, name, service, state: status, values: settingsOfContainer(whole), image: inherited };
+}
+
+function boxOf({ container, proc }: Found, { repoDigests }: Image, base: Base): Box {
   return {
-    image_id: container.imageId, image: container.image, base, user: container.user,
+    image_id: container.imageId, image: container.image, repo_digests: repoDigests, base, user: container.user,
     published: container.published, networks: container.networks,
     read_only: container.readOnly, privileged: container.privileged,
     cap_add: container.capAdd, cap_drop: container.capDrop, pids_limit: container.pidsLimit, memory: container.memory,

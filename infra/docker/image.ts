@@ -1,13 +1,14 @@
 // The images: the service's, built once per state of its sources and named after its content, and the database's.
 import { createHash } from 'node:crypto';
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { revisionOf, sourcesOf, versionOf } from '../build.ts';
 import type { Context } from '../context.ts';
 import type { Host } from '../host.ts';
 import type { Outcome } from '../platform.ts';
 import { Trouble, attempt, lastWords, linesOf } from './engine.ts';
 import { digestOf } from './facts.ts';
-import type { Images } from './options.ts';
+import type { Images, WantedImages } from './options.ts';
 
 /**
  * Where an image is built: `sources` is the folder with the Dockerfile on `host`; `memory` a file here, of names by
@@ -31,6 +32,16 @@ export function imagesOn(context: Context, builder: Builder): Promise<Outcome<Im
     const bases = await readBases(context);
     return { service: await serviceImage(context, builder, bases), database: bases.database };
   });
+}
+
+/** The names of both images, without a look at any engine. `memories` are files as in Builder. */
+export async function imagesWanted(context: Context, memories: readonly string[]): Promise<WantedImages> {
+  const bases = await readBases(context);
+  const { root, given } = context.settings;
+  const key = await keyOf(root, await revisionOf(context), bases);
+  const lines = (await Promise.all(memories.map(remembered))).flat();
+  const built = lines.findLast(line => line.key === key)?.name;
+  return { service: given.ORDERS_IMAGE ?? built, database: bases.database };
 }
 
 /** The stand-ins of infra/images/build, unless the environment says otherwise. Empty: what the Dockerfile pins. */
@@ -60,14 +71,14 @@ async function serviceImage(context: Context, builder: Builder, bases: Bases): P
   }
   const revision = await revisionOf(context);
   const key = await keyOf(context.settings.root, revision, bases);
-  const name = (await remembered(builder)).findLast(line => line.key === key)?.name;
+  const name = (await remembered(builder.memory)).findLast(line => line.key === key)?.name;
   if (name !== undefined && await isThere(context, builder, name)) return name;
   return build(context, builder, { bases, revision, key });
 }
 
 type Line = { key: string; name: string };
 
-async function remembered({ memory }: Builder): Promise<Line[]> {
+async function remembered(memory: string): Promise<Line[]> {
   const text = await readFile(memory, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '';
     throw error;
@@ -78,37 +89,11 @@ async function remembered({ memory }: Builder): Promise<Line[]> {
   });
 }
 
-const settled = ['Dockerfile', '.dockerignore', 'package.json', 'package-lock.json', 'tsconfig.json'];
-
-/** What the image depends on; the commit too, because /version tells it. */
+/** What the image depends on; the commit too, because /version shows it. */
 async function keyOf(root: string, revision: string, bases: Bases): Promise<string> {
   const hash = createHash('sha256').update(`${revision} ${bases.build} ${bases.runtime}\n`);
-  for (const file of [...settled, 'service/tsconfig.json', ...await sourcesIn(root, 'service')]) {
-    hash.update(`${file}\n`).update(await readFile(join(root, file)));
-  }
+  for (const [path, content] of await sourcesOf(root)) hash.update(`${path}\n`).update(content);
   return hash.digest('hex');
-}
-
-/** What .dockerignore keeps from the build. */
-const left = ['service/test', 'service/bench', 'service/dist'];
-
-async function sourcesIn(root: string, folder: string): Promise<string[]> {
-  const entries = await readdir(join(root, folder), { withFileTypes: true });
-  const lists = entries.map(async entry => {
-    const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory()) return left.includes(path) ? [] : sourcesIn(root, path);
-    return entry.name.endsWith('.ts') ? [path] : [];
-  });
-  return (await Promise.all(lists)).flat().sort();
-}
-
-async function revisionOf({ local, settings }: Context): Promise<string> {
-  const deadlineMs = settings.scaled(20_000);
-  const git = (...args: string[]) => local.run(['git', '-C', settings.root, ...args], { deadlineMs });
-  const head = await git('rev-parse', 'HEAD');
-  if (head.code !== 0) return 'unknown';
-  const changes = await git('status', '--porcelain', '--', ...settled, 'service');
-  return `${head.stdout.trim()}${changes.stdout === '' ? '' : '-dirty'}`;
 }
 
 async function isThere({ settings }: Context, { host }: Builder, image: string): Promise<boolean> {
@@ -134,7 +119,7 @@ async function build(context: Context, builder: Builder, recipe: Recipe): Promis
   const run = await host.run(argv, { deadlineMs: settings.scaled(900_000), env });
   await local.write([{ path: `${memory}.log`, text: run.stdout + run.stderr }]);
   if (run.code !== 0) {
-    throw new Trouble(`the image could not be built; the whole story is in ${memory}.log; `
+    throw new Trouble(`the image could not be built; the whole output is in ${memory}.log; `
       + `on a machine without a registry: make images OFFLINE=1\n${lastWords(run.stdout + run.stderr, 20)}`);
   }
   const id = (await host.read(idFile) ?? '').trim();
@@ -150,7 +135,7 @@ async function build(context: Context, builder: Builder, recipe: Recipe): Promis
 async function argsOf({ local, settings }: Context, { bases, revision }: Recipe): Promise<string[]> {
   const argv = ['git', '-C', settings.root, 'log', '-1', '--format=%ct'];
   const commit = await local.run(argv, { deadlineMs: settings.scaled(20_000) });
-  const { version } = JSON.parse(await readFile(join(settings.root, 'package.json'), 'utf8')) as { version: string };
+  const version = await versionOf(settings.root);
   return [
     `GIT_SHA=${revision}`, `BUILD_TIME=${new Date().toISOString().slice(0, 19)}Z`, `VERSION=${version}`,
     `SOURCE_DATE_EPOCH=${commit.code === 0 ? commit.stdout.trim() : '0'}`,
@@ -161,7 +146,7 @@ async function argsOf({ local, settings }: Context, { bases, revision }: Recipe)
 
 /** What we built before and no container uses goes; the engine refuses to remove the others, which stay remembered. */
 async function forgetUnused(context: Context, builder: Builder): Promise<Line[]> {
-  const lines = await remembered(builder);
+  const lines = await remembered(builder.memory);
   const deadlineMs = context.settings.scaled(60_000);
   const left: Line[] = [];
   for (const line of lines) {

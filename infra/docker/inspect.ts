@@ -5,12 +5,16 @@ export type Container = {
   id: string; name: string; service: string; oneOff: boolean;
   /** The state folder that its stack belongs to: its label, else (older ones) where its secrets are mounted from. */
   owner: string | undefined; secrets: string | undefined;
-  status: string; pid: number; startedAt: string; health: string | null; restartCount: number;
+  status: string; exitCode: number; pid: number; startedAt: string; health: string | null; restartCount: number;
   imageId: string; image: string; user: string; env: string[]; published: string[]; networks: string[];
   readOnly: boolean; privileged: boolean; capAdd: string[]; capDrop: string[];
   pidsLimit: number | null; memory: number; restartPolicy: string;
+  /** As docker printed it. */
+  whole: unknown;
 };
-export type Image = { id: string; baseName: string | undefined; standIn: string | undefined };
+export type Image = {
+  id: string; baseName: string | undefined; standIn: string | undefined; repoDigests: string[]; whole: unknown;
+};
 
 export const ownerLabel = 'orders.owner';
 
@@ -28,6 +32,8 @@ export function parseImages(text: string): Image[] {
     id: textAt(image, 'Id'),
     baseName: label(image, 'org.opencontainers.image.base.name'),
     standIn: label(image, 'orders.stand-in'),
+    repoDigests: textsAt(image, 'RepoDigests'),
+    whole: image,
   }));
 }
 
@@ -47,6 +53,7 @@ function parseContainer(box: unknown): Container {
     owner: label(box, ownerLabel),
     secrets: mounts[0] === undefined ? undefined : textAt(mounts[0], 'Source'),
     status: textAt(box, 'State', 'Status'),
+    exitCode: numberAt(box, 'State', 'ExitCode'),
     pid: numberAt(box, 'State', 'Pid'),
     startedAt: textAt(box, 'State', 'StartedAt'),
     health: healthOf(box),
@@ -64,6 +71,7 @@ function parseContainer(box: unknown): Container {
     pidsLimit: (at(box, 'HostConfig', 'PidsLimit') ?? null) === null ? null : numberAt(box, 'HostConfig', 'PidsLimit'),
     memory: numberAt(box, 'HostConfig', 'Memory'),
     restartPolicy: textAt(box, 'HostConfig', 'RestartPolicy', 'Name'),
+    whole: box,
   };
 }
 

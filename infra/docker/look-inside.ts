@@ -1,30 +1,60 @@
-// Facts of a node's containers in at most three commands: of the engine, of images and /proc, of /proc from inside.
+// Facts of a node's containers in at most three commands: of the engine, of what is in it, of /proc from inside.
 import type { ContainerFacts, Outcome } from '../platform.ts';
+import { accessIn, bootIdIn, databaseQuestion, durabilityIn, engineIn, wayIn, wayQuestion } from './answers.ts';
 import { attempt, present, sectionsOf } from './engine.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, Sight } from './engine.ts';
 import { judgeFacts } from './facts.ts';
-import type { ProcText } from './facts.ts';
+import type { Around, ProcText } from './facts.ts';
 import { parseImages } from './inspect.ts';
 import type { Container } from './inspect.ts';
+import { parseInspected } from './inspected.ts';
+import type { WantedImages } from './options.ts';
+import { readEnv } from './stack/env-file.ts';
 
-export async function facts(engine: Engine): Promise<Outcome<ContainerFacts>> {
-  const first = await attempt(() => gather(engine));
+/** `wanted` are the images of this checkout, which only the platform knows. */
+export async function facts(engine: Engine, wanted: WantedImages): Promise<Outcome<ContainerFacts>> {
+  const first = await attempt(() => gather(engine, wanted));
   // a process may have ended between two of the looks: the next sight is of one moment again
-  return 'done' in first ? first : attempt(() => gather(engine));
+  return 'done' in first ? first : attempt(() => gather(engine, wanted));
 }
 
-async function gather(engine: Engine): Promise<ContainerFacts> {
+async function gather(engine: Engine, wanted: WantedImages): Promise<ContainerFacts> {
   const { platform, node } = engine.options;
-  const sight = await engine.look();
+  const sight = await engine.look('strangers');
   const [api, db] = [present(engine, sight, 'api'), present(engine, sight, 'db')];
   const running = [api, db].filter(({ pid }) => pid > 0);
-  const outside = sectionsOf(await engine.sh(fromOutside, [api.imageId, db.imageId, ...running.flatMap(argsOf)]));
+  const outside = sectionsOf(await engine.sh(fromOutside, [...asked(engine, sight), ...running.flatMap(argsOf)]));
   // the engine runs no program inside a paused container, so that one may stay unseen
   const hidden = running.filter(box => procIn(outside, box) === undefined && box.status !== 'paused');
   const inside = hidden.length === 0 ? {} : sectionsOf(await engine.sh(fromInside, hidden.flatMap(argsOf)));
   const found = (container: Container) =>
     ({ container, proc: procIn(outside, container) ?? procIn(inside, container) });
-  return judgeFacts({ platform, node: node.name }, parseImages(outside[''] ?? ''), { api: found(api), db: found(db) });
+  const durability = durabilityIn(outside['database']);
+  return judgeFacts({ platform, node: node.name, boot_id: bootIdIn(outside['boot']), durability }, {
+    images: parseImages(outside[''] ?? ''), api: found(api), db: found(db), all: sight.all,
+    around: aroundIn(engine, outside, wanted),
+  });
+}
+
+/** What the first script is given before the processes: whoever cannot answer is not named. */
+function asked({ options }: Engine, { api, db }: Sight): string[] {
+  const awake = (box: Container | undefined) => box?.status === 'running' ? box.id : '';
+  const { folder, project, settings } = options;
+  return [
+    api?.imageId ?? '', db?.imageId ?? '', project, `${folder}/env`, awake(db), databaseQuestion,
+    awake(api), wayQuestion, String(settings.scaled(3_000)),
+  ];
+}
+
+function aroundIn({ options }: Engine, outside: Record<string, string>, wanted: WantedImages): Around {
+  const { project, owner, folder, infra } = options;
+  return {
+    project, owner, infra, secrets: `${folder}/secrets`, wanted, settings: readEnv(outside['settings'] ?? ''),
+    engine: engineIn(outside['engine']),
+    networks: parseInspected(outside['networks'] ?? '', 'docker network inspect'),
+    volumes: parseInspected(outside['volumes'] ?? '', 'docker volume inspect'),
+    access: accessIn(outside['database']), way_to_database: wayIn(outside['way']),
+  };
 }
 
 function argsOf({ service, id, pid }: Container): string[] {
@@ -39,10 +69,31 @@ function procIn(sections: Record<string, string>, { service }: Container): ProcT
   return { status, tcp: sections[`${service} net/tcp`] ?? '', ...tcp6 === undefined ? {} : { tcp6 } };
 }
 
-// From here when the pid is provably the container's; without IPv6 the last file is not there.
+// From here when the pid is provably the container's; without IPv6 the last file is not there. What is not there is not
+// listed by docker, which still lists the others.
 const fromOutside = `
 docker image inspect "$1" "$2" || exit
-shift 2
+echo '== boot'
+boot=/proc/sys/kernel/random/boot_id
+# an engine elsewhere has a machine of its own; the image of the service has no cat
+cat $boot 2>/dev/null || { [ -z "$5" ] || docker exec "$5" cat $boot; }
+echo '== engine'
+docker info --format '{{.CgroupVersion}} {{.DefaultRuntime}}' || exit
+echo '== networks'
+docker network inspect "$3_front" "$3_private" 2>/dev/null
+echo '== volumes'
+docker volume inspect "$3_data" 2>/dev/null
+echo '== settings'
+cat "$4" 2>/dev/null
+if [ -n "$5" ]; then
+  echo '== database'
+  docker exec -e PGCONNECT_TIMEOUT=5 "$5" psql -X -q -At -U postgres -d orders -c "$6" 2>/dev/null
+fi
+if [ -n "$7" ]; then
+  echo '== way'
+  docker exec "$7" /nodejs/bin/node -e "$8" "$9" 2>/dev/null
+fi
+shift 9
 while [ $# -gt 0 ]; do
   if grep -q "$2" "/proc/$3/cgroup" 2>/dev/null; then
     for file in status net/tcp net/tcp6; do

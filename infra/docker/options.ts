@@ -24,6 +24,8 @@ export type StackOptions = {
   say: (line: string) => void;
 };
 export type Images = { service: string; database: string };
+/** The images of this checkout; no `service` when what it holds now was never built. */
+export type WantedImages = { service: string | undefined; database: string };
 export type StackFaults = Record<FaultName, {
   inject: (spoilt?: Spoilt) => Promise<Outcome<Ended | undefined>>;
   recover: (isUp: boolean) => Promise<Outcome>;

@@ -6,7 +6,7 @@ import { faultNames } from '../platform.ts';
 import type { Fault, Faults, Node, Outcome, Platform, Target } from '../platform.ts';
 import { Trouble, attempt, lastWords } from './engine.ts';
 import { readEnv } from './stack/env-file.ts';
-import { imagesHere } from './image.ts';
+import { imagesHere, imagesWanted } from './image.ts';
 import { openStack } from './stack/stack.ts';
 import type { Stack } from './stack/stack.ts';
 
@@ -91,7 +91,11 @@ export function openDocker(context: Context): Platform {
     })),
     logs: (nodes, write) => each(nodes, async node => (await stackOf(node)).stack.logs(write)),
     targets: async nodes => (await Promise.all(nodes.map(targetOf))).filter(target => target !== undefined),
-    facts: async node => (await stackOf(node)).stack.facts(),
+    facts: async node => {
+      const { stack } = await stackOf(node);
+      return stack.facts(await imagesWanted(context, [join(settings.state, 'image')]));
+    },
+    leaks: async node => (await stackOf(node)).stack.leaks(),
     mend: async node => (await stackOf(node)).stack.mend(await isUp(node)),
     faults: Object.fromEntries(faultNames.map(name => [name, faultOf(name)])) as Faults,
   };

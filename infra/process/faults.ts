@@ -1,11 +1,13 @@
 // The faults of plain processes, each with its recovery and with how it is seen. Inject and recover may each run twice.
 import { randomBytes } from 'node:crypto';
 import type { Context } from '../context.ts';
-import { Misunderstood } from '../platform.ts';
+import { databaseFaults, injectInDatabase, isInDatabase, recoverAll, recoverInDatabase } from '../database/faults.ts';
+import type { DatabaseFaultName } from '../database/faults.ts';
+import { oldBuild, spoil } from '../platform.ts';
 import type { Ended, Fault, Faults, Node, Outcome, Spoilt } from '../platform.ts';
 import { mainOf } from './service.ts';
-import { isFrozen } from './stack.ts';
 import type { ProcessStack, ProgramName } from './stack.ts';
+import { isFrozen } from './status.ts';
 import { until } from './until.ts';
 
 type Inject = (stack: ProcessStack, spoilt?: Spoilt) => Promise<Ended | undefined | void>;
@@ -21,8 +23,7 @@ export type Ways = {
 
 const END_MS = 30_000;
 const REFUSAL_MS = 5_000;
-const impossible = 'port-dropped needs a firewall between client and node: not possible with plain processes';
-
+const LOCK_MS = 20_000;
 export function openFaults(context: Context, { open, attempt }: Ways): Faults {
   const fault = ({ inject, recover, inPlace }: Own): Fault => ({
     inject: (node, spoilt) => attempt(async () => {
@@ -40,28 +41,41 @@ export function openFaults(context: Context, { open, attempt }: Ways): Faults {
   const database = { recover: startDatabase, inPlace: isDown('database') };
   const service = { recover: startService, inPlace: isDown('service') };
   const nothingLeft = { recover: async () => undefined, inPlace: async () => false };
+  const impossible = (why: string): Fault => ({
+    ...fault({ ...nothingLeft, inject: async () => undefined }), inject: async () => ({ impossible: why }),
+  });
+  const inDatabase = databaseFaults.map(name => [name, fault(bySql(name, context))] as const);
   return {
+    ...Object.fromEntries(inDatabase) as Record<DatabaseFaultName, Fault>,
     'db-down': fault({ ...database, inject: stopDatabase }),
     'db-killed': fault({ ...database, inject: killDatabase }),
-    'db-hung': fault({ inject: freezeDatabase, recover: startDatabase, inPlace: databaseIsFrozen }),
+    'db-restarted': fault({ ...database, inject: restartDatabase }),
+    'db-hung': fault({ ...freezes('database'), recover: startDatabase }),
     'bad-credentials': fault({ inject: spoilPassword, recover: restorePassword, inPlace: passwordIsWrong }),
     'port-closed': fault({ ...service, inject: stopService }),
-    'port-dropped': {
-      ...fault({ ...nothingLeft, inject: async () => undefined }),
-      inject: async () => ({ impossible }),
-    },
+    'port-dropped': impossible('port-dropped needs a firewall between client and node: plain processes have none'),
+    'network-cut': impossible('network-cut needs a network between service and database: plain processes share one'),
+    loosened: impossible('loosened needs a container: plain processes have none'),
     'process-killed': fault({ ...service, inject: killService }),
     'service-down': fault({ ...service, inject: stopService }),
     drain: fault({ ...service, inject: drain(context) }),
     'config-refused': fault({ ...nothingLeft, inject: refuse(context) }),
+    'service-frozen': fault({ ...freezes('service'), recover: startService }),
+    'old-build': fault({
+      inject: startOldBuild, recover: restoreBuild,
+      // between the two builds there is none
+      inPlace: async stack => await isDown('service')(stack) || await runsOldBuild(stack),
+    }),
   };
 }
 
 /** Undoes all of them, whichever it was; starts nothing on a node that was halted. */
 export function mendStack(stack: ProcessStack, context: Context): Promise<void> {
   return whenUp(stack, context, async () => {
-    await restorePassword(stack);
-    await startService(stack);
+    await stack.startDatabase();
+    await stack.cluster.sql(recoverAll);
+    await stack.setPassword();
+    await restoreBuild(stack);
   });
 }
 
@@ -74,6 +88,10 @@ const stopDatabase = (stack: ProcessStack): Promise<void> => stack.stopDatabase(
 const startDatabase = (stack: ProcessStack): Promise<void> => stack.startDatabase();
 const stopService = (stack: ProcessStack): Promise<void> => stack.stopService();
 const startService = (stack: ProcessStack): Promise<void> => stack.startService();
+const restartDatabase: Act = async stack => {
+  await stack.stopDatabase();
+  await stack.startDatabase();
+};
 
 function isDown(name: ProgramName): (stack: ProcessStack) => Promise<boolean> {
   return async stack => (await stack.program(name)).pid === null;
@@ -86,13 +104,43 @@ const killDatabase: Inject = async ({ cluster, supervision }) => {
   await cluster.untilEnded(all);
 };
 
-const freezeDatabase: Inject = async stack => {
-  const frozen = await stack.supervision.signal('database', 'SIGSTOP', true);
-  if (!frozen) throw new Error(`${stack.node}: the database does not run`);
-};
+/** Stops it as with Ctrl-Z: its sockets stay open, and nobody answers. */
+function freezes(name: ProgramName): Pick<Own, 'inject' | 'inPlace'> {
+  return {
+    inject: async stack => {
+      const frozen = await stack.supervision.signal(name, 'SIGSTOP', true);
+      if (!frozen) throw new Error(`${stack.node}: the ${name} does not run`);
+    },
+    inPlace: async stack => isFrozen(await stack.program(name)),
+  };
+}
 
-async function databaseIsFrozen(stack: ProcessStack): Promise<boolean> {
-  return isFrozen(await stack.program('database'));
+async function startOldBuild(stack: ProcessStack): Promise<void> {
+  if (await runsOldBuild(stack)) return;
+  await stack.stopService();
+  await stack.startService({ env: oldBuild, tag: 'old-build' });
+}
+
+async function restoreBuild(stack: ProcessStack): Promise<void> {
+  if (await runsOldBuild(stack)) await stack.stopService();
+  await stack.startService();
+}
+
+async function runsOldBuild(stack: ProcessStack): Promise<boolean> {
+  const { state, tag } = await stack.program('service');
+  return state !== 'stopped' && tag === 'old-build';
+}
+
+/** What is wrong in the database itself; it has to run to be put right. */
+function bySql(name: DatabaseFaultName, { settings }: Context): Own {
+  return {
+    inject: ({ cluster }) => injectInDatabase(name, cluster, settings.scaled(LOCK_MS)),
+    recover: async ({ cluster, startDatabase: start }) => {
+      await start();
+      await recoverInDatabase(name, cluster);
+    },
+    inPlace: ({ cluster }) => isInDatabase(name, cluster),
+  };
 }
 
 async function passwordIsWrong({ cluster }: ProcessStack): Promise<boolean> {
@@ -136,12 +184,7 @@ function drain({ settings }: Context): Inject {
 /** A throw-away second service with one setting spoilt; the running one notices nothing. */
 function refuse({ local, settings }: Context): Inject {
   return async (stack, spoilt) => {
-    if (spoilt === undefined) throw new Misunderstood('inject config-refused VARIABLE missing|malformed');
-    const { [spoilt.variable]: taken, ...others } = await stack.settings();
-    if (taken === undefined) {
-      throw new Misunderstood(`no setting ${spoilt.variable}; known: ${Object.keys(others).join(' ')}`);
-    }
-    const env = { ...others, ...spoilt.how === 'malformed' ? { [spoilt.variable]: '%bad%' } : {} };
+    const env = spoil(await stack.settings(), spoilt);
     const began = performance.now();
     const deadlineMs = settings.scaled(REFUSAL_MS);
     const { code, stderr } = await local.run([process.execPath, mainOf(settings.root)], { env, deadlineMs });

@@ -1,5 +1,5 @@
 // The log files of programs: how long they grow, and their last lines.
-import { closeSync, fstatSync, openSync, readSync, renameSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync, renameSync, statSync } from 'node:fs';
 
 /** Above it a log is moved aside when its program is started. */
 const LARGE_BYTES = 10 * 1024 * 1024;
@@ -35,4 +35,9 @@ export function lastLines(file: string, count: number, from = 0): string[] {
 function lines(text: Buffer): string[] {
   const all = text.toString('utf8').split('\n');
   return all.at(-1) === '' ? all.slice(0, -1) : all;
+}
+
+/** Whether a text stands anywhere in a file, which need not exist. */
+export function holds(file: string, text: string): boolean {
+  return sizeOf(file) > 0 && readFileSync(file).includes(text);
 }

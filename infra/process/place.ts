@@ -41,6 +41,7 @@ export function openPlace(folder: string, node: Node, { settings, local }: Conte
     forget: () => rmSync(file, { force: true }),
     choose: isRunning => {
       const was = placeOf(kept());
+      if (port === dbPort) throw new Error(`ORDERS_PORT and ORDERS_DB_PORT must differ, both are ${port}`);
       if (was === undefined || !isRunning) return { address, port, dbPort };
       const asked = { ...was, ...given(settings) };
       if (asked.address === was.address && asked.port === was.port && asked.dbPort === was.dbPort) return was;

@@ -1,11 +1,13 @@
 // The platform of plain processes: the compiled service under node, with a PostgreSQL cluster of its own, per node.
 // Needs Linux with setpriv, Node >= 20 and PostgreSQL's server programs. All that it makes is in STATE/process/NODE.
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Context } from '../context.ts';
 import { answered } from '../platform.ts';
 import type { Node, Outcome, Platform } from '../platform.ts';
 import { removeIfEmpty } from './database/cluster.ts';
 import { mendStack, openFaults } from './faults.ts';
+import { holds } from './log.ts';
 import { openStack } from './stack.ts';
 import type { ProcessStack } from './stack.ts';
 
@@ -52,6 +54,11 @@ export function openProcess(context: Context): Platform {
       return place === undefined ? [] : [{ node: node.name, host: place.address, port: place.port }];
     }),
     facts: node => attempt(() => open(node).facts()),
+    leaks: node => attempt(async () => {
+      const secret = await readFile(open(node).cluster.passwordFile, 'utf8');
+      const folder = join(context.settings.state, 'process', node.name);
+      return ['service', 'database'].filter(which => holds(join(folder, `${which}.log`), secret.trim()));
+    }),
     mend: node => attempt(() => mendStack(open(node), context)),
     faults: openFaults(context, { open, attempt }),
   };

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { get } from 'node:http';
 import { join } from 'node:path';
+import { revisionOf } from '../build.ts';
 import type { Context } from '../context.ts';
 
 type Env = Record<string, string>;
@@ -14,9 +15,8 @@ export function mainOf(root: string): string {
 }
 
 /** Every setting that the service gets; nothing of the caller's environment but what is documented. */
-export async function settingsOf({ settings, local }: Context, place: Place, passwordFile: string): Promise<Env> {
-  const deadlineMs = settings.scaled(10_000);
-  const commit = await local.run(['git', '-C', settings.root, 'rev-parse', 'HEAD'], { deadlineMs });
+export async function settingsOf(context: Context, place: Place, passwordFile: string): Promise<Env> {
+  const { settings } = context;
   return {
     HOST: place.address,
     PORT: String(place.port),
@@ -28,7 +28,7 @@ export async function settingsOf({ settings, local }: Context, place: Place, pas
     SERVICE_NAME: 'orders',
     ENV: 'process',
     LOG_LEVEL: 'info',
-    GIT_SHA: commit.code === 0 ? commit.stdout.trim() : 'unknown',
+    GIT_SHA: await revisionOf(context),
     BUILD_TIME: statSync(mainOf(settings.root)).mtime.toISOString(),
     ...settings.service,
   };

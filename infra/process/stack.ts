@@ -3,19 +3,22 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Context } from '../context.ts';
-import type { Node, ProcessFacts, ProgramFacts } from '../platform.ts';
+import { recoverAll } from '../database/faults.ts';
+import type { Node, ProcessFacts } from '../platform.ts';
 import { openCluster } from './database/cluster.ts';
 import type { Cluster } from './database/cluster.ts';
 import { lastLines, sizeOf } from './log.ts';
 import { needFree, openPlace } from './place.ts';
-import { familyOf, listeningOf, processesIn, readArguments, runs, send } from './proc.ts';
+import { processesIn, readArguments, runs, send } from './proc.ts';
 import { answers, fingerprint, mainOf, settingsOf } from './service.ts';
 import type { Place } from './service.ts';
+import { REFUSED, describe, factsOf, isFrozen, isVain, statusOf, told } from './status.ts';
 import { openSupervision } from './supervision.ts';
-import type { Killed, ProgramStatus, Status, Supervision } from './supervision.ts';
+import type { Killed, ProgramStatus, Supervision } from './supervision.ts';
 import { until } from './until.ts';
 
 export type ProgramName = 'service' | 'database';
+type Changed = { env: Record<string, string>; tag: string };
 /** Its verbs throw with the reason when they fail, and may each run twice. */
 export type ProcessStack = {
   readonly node: string;
@@ -34,22 +37,16 @@ export type ProcessStack = {
   /** Thaws it, starts it if need be, and returns when it accepts sessions. */
   startDatabase: () => Promise<void>;
   stopDatabase: () => Promise<void>;
-  /** Starts it if need be, and returns when it answers /health. */
-  startService: () => Promise<void>;
+  /** Starts it if need be, and returns when it answers /health. `as`: with other settings, under a tag of their own. */
+  startService: (as?: Changed) => Promise<void>;
   stopService: () => Promise<void>;
   /** Sets the role's password in the database; without one to that of the service. */
   setPassword: (password?: string) => Promise<void>;
   settings: () => Promise<Record<string, string>>;
 };
 
-const stopped: ProgramStatus = {
-  state: 'stopped', stopping: false, pid: null, startedAt: null, restarts: 0, exit: null, tag: '',
-};
 const graces = { service: 15_000, database: 60_000 };
 const deadlines = { database: 60_000, ready: 30_000, health: 15_000, answer: 2_000 };
-/** So often a program may end before it is given up, and so long it is tried at least. */
-const vain = { ends: 3, leastMs: 2_000 };
-const REFUSED = 78;
 
 /** The stack of a node. Looks at nothing yet. */
 export function openStack(node: Node, context: Context): ProcessStack {
@@ -98,11 +95,11 @@ export function openStack(node: Node, context: Context): ProcessStack {
     fail(`the database ${how}:\n${cluster.reason(logOf('database'), since)}`);
   };
 
-  /** The password too: the service reads it once, and a cluster that was made anew has another. */
+  /** The password too: the service reads it once, and a cluster that was made again has another. */
   const tagOf = (given: Record<string, string>): string =>
     fingerprint(root, { ...given, password: readFileSync(cluster.passwordFile, 'utf8') });
   const serviceSettings = () => settingsOf(context, kept.place(), cluster.passwordFile);
-  const beginService = async (): Promise<void> => {
+  const beginService = async (as?: Changed): Promise<void> => {
     await supervision.settled();
     // a frozen one would wait for somebody to thaw it
     if (await supervision.signal('service', 'SIGCONT', true)) return;
@@ -111,11 +108,12 @@ export function openStack(node: Node, context: Context): ProcessStack {
       const { address, port } = kept.place();
       await needFree(address, port, 'ORDERS_PORT');
     }
-    const given = await serviceSettings();
+    const given = { ...await serviceSettings(), ...as?.env };
     await supervision.start('service', {
       // in the node's folder, by which one whose supervisor was killed is known
       argv: [process.execPath, main], cwd: folder, env: { PATH: settings.env['PATH'] ?? '', ...given },
-      signal: 'SIGTERM', graceMs: scaled(graces.service), log: logOf('service'), tag: tagOf(given),
+      signal: 'SIGTERM', graceMs: scaled(graces.service), log: logOf('service'),
+      tag: as?.tag ?? tagOf(given),
     });
   };
   /** Waits until the service answers the path; says at once when it never will. */
@@ -136,7 +134,7 @@ export function openStack(node: Node, context: Context): ProcessStack {
   };
 
   const setPassword = (password = readFileSync(cluster.passwordFile, 'utf8').trim()): Promise<void> =>
-    cluster.sql(`alter role orders password '${password}';\n`);
+    cluster.sql(`alter role orders password '${password}';\n`).then(() => undefined);
 
   const up = async (): Promise<void> => {
     await needLinux(context);
@@ -152,7 +150,8 @@ export function openStack(node: Node, context: Context): ProcessStack {
     }
     if ((await program('database')).state !== 'running') await cluster.init(here.dbPort, here.address);
     await startDatabase();
-    // undoes bad-credentials too, whose recovery needs a running database
+    // a halted node could not recover what is wrong in its database
+    await cluster.sql(recoverAll);
     await setPassword();
     const { state, tag } = await program('service');
     if (state === 'running' && tag !== tagOf(await serviceSettings())) {
@@ -227,9 +226,13 @@ export function openStack(node: Node, context: Context): ProcessStack {
   const facts = async (): Promise<ProcessFacts> => {
     if (kept.isUp() === undefined) fail('not up');
     const seen = await supervision.status();
+    const [service, database] = [statusOf(seen, 'service'), statusOf(seen, 'database')];
+    // a frozen one takes connections and says nothing
+    const isAwake = database.pid !== null && !isFrozen(database);
     return {
       platform: 'process', node: name, containers: false, reason: 'plain processes: nothing contains them',
-      user: userInfo().username, api: factsOf(statusOf(seen, 'service')), db: factsOf(statusOf(seen, 'database')),
+      user: userInfo().username, boot_id: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+      durability: isAwake ? await cluster.durability() : null, api: factsOf(service), db: factsOf(database),
     };
   };
   const logs = (write: (line: string) => void): void => {
@@ -237,8 +240,8 @@ export function openStack(node: Node, context: Context): ProcessStack {
       for (const line of lastLines(logOf(which), settings.lines)) write(`${name} ${which} | ${line}`);
     }
   };
-  const startService = async (): Promise<void> => {
-    await beginService();
+  const startService = async (as?: Changed): Promise<void> => {
+    await beginService(as);
     await untilServed('/health', deadlines.health);
   };
   return {
@@ -247,43 +250,8 @@ export function openStack(node: Node, context: Context): ProcessStack {
   };
 }
 
-/** Stopped as with SIGSTOP: it is there and does nothing. */
-export function isFrozen({ pid }: ProgramStatus): boolean {
-  return pid !== null && familyOf(pid).some(({ state }) => /[Tt]/.test(state));
-}
-
 async function needLinux({ local }: Context): Promise<void> {
   if (process.platform === 'linux' && (await local.run(['setpriv', '--version'])).code === 0) return;
   throw new Error('the platform process needs Linux with setpriv, which ties programs to their supervisor; '
     + 'Debian, Ubuntu: apt-get install util-linux');
-}
-
-function statusOf(status: Status | undefined, which: ProgramName): ProgramStatus {
-  return status?.programs[which] ?? stopped;
-}
-
-/** A program that ends as often as it is started will not come up by waiting. */
-function isVain(before: ProgramStatus, now: ProgramStatus, triedMs: number): boolean {
-  const ends = now.restarts - before.restarts + (now.state === 'waiting' ? 1 : 0);
-  return ends >= vain.ends && triedMs >= vain.leastMs;
-}
-
-function describe(status: ProgramStatus): string {
-  const { state, pid, startedAt, restarts, exit } = status;
-  if (state === 'running') {
-    return `${isFrozen(status) ? 'frozen' : 'running'} (pid ${pid}, since ${startedAt}, restarted ${restarts} times)`;
-  }
-  const last = exit === null ? '' : ` (${exit.code === REFUSED ? 'refused its configuration, ' : ''}${told(exit)})`;
-  return state === 'waiting' ? `ended${last}, is started again in a moment` : `stopped${last}`;
-}
-
-function told(exit: ProgramStatus['exit']): string {
-  return exit?.signal ?? `exit ${exit?.code}`;
-}
-
-function factsOf({ state, pid, startedAt, restarts }: ProgramStatus): ProgramFacts {
-  return {
-    pid, state: state === 'waiting' ? 'restarting' : state, restart_count: restarts, started_at: startedAt,
-    listening: pid === null ? null : listeningOf(pid),
-  };
 }

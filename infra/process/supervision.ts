@@ -1,4 +1,4 @@
-// How a node's supervisor is begun and told what to do: one JSON line there, one back, over a socket in its folder.
+// How a node's supervisor is started and given commands: one JSON line there, one back, over a socket in its folder.
 import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
 import { connect } from 'node:net';

@@ -1,5 +1,5 @@
 // Keeps the programs of one node running, as its children: a killed one is started again. node supervisor.js FOLDER
-// It is told what to do over a socket in the folder (supervision.ts). If it is killed, the kernel kills its children.
+// Commands reach it over a socket in the folder (supervision.ts). If it is killed, the kernel kills its children.
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { appendFileSync, closeSync, openSync, rmSync, statSync } from 'node:fs';
@@ -170,7 +170,7 @@ function supervise(name: string): Supervised {
       pid: child?.pid ?? null, startedAt, restarts, exit, tag: program?.tag ?? '',
     }),
     start: async wanted => {
-      // one that is just being stopped (by a halt that was interrupted) is started anew after that
+      // one that is just being stopped (by a halt that was interrupted) is started again after that
       if (stopping) await ended;
       if (child !== undefined) return;
       // one that was waiting for its next start is only started sooner

@@ -13,33 +13,49 @@ import { root } from './stack.ts';
 
 const sample = (name: string) => readFileSync(join(root, 'infra/test/samples', name), 'utf8');
 const [api, db] = JSON.parse(sample('containers.json')) as { State: { Pid: number } }[];
+const wanted = { service: 'orders:1', database: 'db:1' };
 const owner = '/home/operator/orders/.state';
+const bootId = '0f1b8e0c-0d0c-4d2f-9d4e-2b6a1f6f0a01';
+const around = `== boot\n${bootId}\n== engine\n2 runc\n== networks\n[]\n== volumes\n[]\n== settings\nORDERS_PORT=1\n`;
 const proc = (service: string) => ['status', 'net/tcp', 'net/tcp6']
   .map(file => `== ${service} ${file}\n${sample(`${file.replace('net/', '')}.txt`)}`).join('');
 
 test('facts take two commands, and a third where the processes are not to be seen', async () => {
   const both = proc('api') + proc('db');
-  const seen = fakeHost([sample('containers.json'), sample('images.json') + both]);
-  const facts = await openStack(options(seen)).facts();
+  const settings = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on', data_checksums: 'off' };
+  const access = { superusers: ['postgres'], with_password: [], network_rules: ['host all all all scram-sha-256'] };
+  const answer = JSON.stringify({ durability: settings, access });
+  const told = `${sample('images.json')}${around}== database\n${answer}\n== way\nconnected\n`;
+  const seen = fakeHost([sample('containers.json'), told + both]);
+  const facts = await openStack(options(seen)).facts(wanted);
   assert.ok('done' in facts, JSON.stringify(facts));
+  assert.deepEqual(facts.done.durability, settings);
+  const { stack } = facts.done;
+  assert.deepEqual([stack.access, stack.way_to_database], [access, 'connected']);
+  assert.deepEqual(stack.engine, { cgroup: '2', runtime: 'runc' });
+  assert.deepEqual([stack.settings, stack.wanted], [{ ORDERS_PORT: '1' }, wanted]);
+  assert.equal(facts.done.boot_id, bootId);
   assert.equal(seen.commands.length, 2);
 
-  const unseen = fakeHost([sample('containers.json'), sample('images.json'), both]);
-  assert.deepEqual(await openStack(options(unseen)).facts(), facts);
+  const unseen = fakeHost([sample('containers.json'), told, both]);
+  assert.deepEqual(await openStack(options(unseen)).facts(wanted), facts);
   assert.equal(unseen.commands.length, 3);
 });
 
 test('facts of containers that do not run take two commands; half of what /proc says is a failure', async () => {
   const stopped = JSON.stringify([api, db].map(box => ({ ...box, State: { ...box?.State, Pid: 0 } })));
-  const host = fakeHost([stopped, sample('images.json')]);
-  const facts = await openStack(options(host)).facts();
-  assert.ok('done' in facts && facts.done.api.uid === null && facts.done.db.listening === null);
+  const host = fakeHost([stopped, sample('images.json') + around]);
+  const facts = await openStack(options(host)).facts(wanted);
+  assert.ok('done' in facts);
+  const { api: service, db: database, durability } = facts.done;
+  assert.deepEqual([service.uid, durability, database.listening], [null, null, null]);
   assert.equal(host.commands.length, 2);
 
-  const half = sample('images.json') + proc('api').replace(/^== api net\/tcp\n[^=]*/m, '== api net/tcp\n') + proc('db');
+  const halfOfApi = proc('api').replace(/^== api net\/tcp\n[^=]*/m, '== api net/tcp\n');
+  const half = sample('images.json') + around + halfOfApi + proc('db');
   // it is looked at once more, since a process may have ended between two of the looks
   const broken = fakeHost([sample('containers.json'), half, sample('containers.json'), half]);
-  const failed = await openStack(options(broken)).facts();
+  const failed = await openStack(options(broken)).facts(wanted);
   assert.deepEqual(failed, { failed: '/proc/net/tcp: no heading in ""' });
 });
 
@@ -49,7 +65,7 @@ test('of a foreign stack nothing is looked at but whose it is', async () => {
   const stack = openStack({ ...options(host), owner: another, folder: `${another}/docker/control` });
   const images = { service: 'orders:1', database: 'postgres:1' };
   const acts = [
-    stack.halt, stack.destroy, stack.facts, () => stack.up(images), () => stack.mend(true),
+    stack.halt, stack.destroy, () => stack.facts(wanted), () => stack.up(images), () => stack.mend(true),
     () => stack.logs(() => undefined),
     ...faultNames.filter(name => name !== 'port-dropped').flatMap(name => [
       () => stack.faults[name].inject({ variable: 'PORT', how: 'missing' }),
@@ -72,12 +88,12 @@ test('what is not possible or not up takes no command at all', async () => {
   assert.deepEqual(host.commands, []);
 });
 
-test('a host that does not answer is told as such, not as a failure of the stack', async () => {
+test('a host that does not answer is reported as such, not as a failure of the stack', async () => {
   const gone = new Error('control does not answer');
   const reject = () => Promise.reject(gone);
   const host: Host = { name: 'control', run: reject, write: reject, read: reject };
   await assert.rejects(openStack(options(host)).halt(), gone);
-  await assert.rejects(openStack(options(host)).facts(), gone);
+  await assert.rejects(openStack(options(host)).facts(wanted), gone);
 });
 
 test('settings are read back as they were written, whatever is in a path', () => {

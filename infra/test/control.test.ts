@@ -1,6 +1,6 @@
 // The verbs around a platform that only remembers what it was asked: turns, memory, the undo journal, names.
 import assert from 'node:assert/strict';
-import { cp, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -53,7 +53,7 @@ async function openFake(t: TestContext): Promise<Fake> {
     inPlace: async ({ name }: Node) => inPlace.has(`${fault} ${name}`),
   }])) as Faults;
   const platform: Platform = {
-    name: 'process', faults,
+    name: 'process', faults, leaks: async () => ({ done: [] }),
     up: nodes => each('up', nodes, name => { up.add(name); }),
     halt: nodes => each('halt', nodes, name => { up.delete(name); }),
     destroy: nodes => each('destroy', nodes, name => { up.delete(name); }),
@@ -274,7 +274,8 @@ test('with nothing started halt and destroy are done, and what needs a system sa
     assert.match('failed' in outcome ? outcome.failed : '', /not up: nothing was started; run make up/);
   }
   assert.deepEqual(fake.asked, []);
-  await stat(join(fake.state, 'locks'));
+  await mkdir(join(fake.state, 'journal')).then(() => writeFile(join(fake.state, 'journal/control.db-down'), ''));
+  assert.equal((await control.faultsInPlace()).length, 1, 'what nobody can look at is not gone');
 });
 
 test('a copied state folder remembers, and has locks of its own', async t => {

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import test from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { breakInside, sound } from './inner-faults.ts';
 import { missing, openContainers, soon, succeeded } from './docker-stack.ts';
 import type { Containers } from './docker-stack.ts';
 import { freePort, root, runIn } from './stack.ts';
@@ -61,7 +62,7 @@ test('faults', { skip: missing }, async t => {
     assert.equal(await instance(stack), before);
     assert.equal((await stack.docker('ps', '-aq', '--filter', `name=${stack.project}-refused`)), '');
   });
-  await t.test('recover without a name mends everything, and starts nothing on a node that was halted', async () => {
+  await t.test('recover without a name repairs everything, and starts nothing on a node that was halted', async () => {
     for (const fault of ['db-hung', 'port-closed', 'service-down']) {
       succeeded(await stack.platform('inject', fault), fault);
     }
@@ -71,6 +72,20 @@ test('faults', { skip: missing }, async t => {
     succeeded(await stack.platform('recover'), 'recover after halt');
     assert.deepEqual([(await look(stack)).api, (await look(stack)).db], ['exited', 'exited']);
   });
+});
+
+test('faults inside containers', { skip: missing }, async t => {
+  const stack = await openContainers(t);
+  const cut = { ready: '503 unreachable', write: '503 unreachable', read: '503 unreachable' };
+  const old = `${stack.project}-old-build`;
+  await breakInside(t, {
+    ...stack, more: [['network-cut', cut], ['loosened', sound]],
+    made: async () => [
+      await stack.docker('inspect', '--format', '{{.Image}} {{.HostConfig.CapAdd}}', stack.api, stack.db),
+      await stack.docker('image', 'ls', '-q', old),
+    ],
+  });
+  assert.equal(await stack.docker('image', 'ls', '-q', old), '');
 });
 
 test('a stray port, an engine that does not answer: what runs is taken for what it is', { skip: missing }, async t => {

@@ -70,7 +70,7 @@ test('one up brings back', { skip: missing }, async t => {
   });
 });
 
-test('recover mends a database off its network, and does not wait for a killed one', { skip: missing }, async t => {
+test('recover repairs a database off its network, and does not wait for a killed one', { skip: missing }, async t => {
   const stack = await openContainers(t);
   const { db, docker, project } = stack;
   succeeded(await stack.platform('up'), 'up');
@@ -138,6 +138,19 @@ test('a container without a health check breaks neither facts nor status', { ski
   const line = succeeded(await stack.platform('status', 'control'), 'status');
   const db = 'db running \\((starting|healthy)\\)';
   assert.match(line, new RegExp(`^control  api running  ${db}  127\\.0\\.0\\.1:${stack.port}\n$`));
+});
+
+test('a service whose event loop hangs ends by its own watchdog, and is started again', { skip: missing }, async t => {
+  const stack = await openContainers(t, { WATCHDOG_MS: '1000' });
+  const hang = 'data:text/javascript,process.on("SIGUSR2", () => { for (;;); })';
+  const command = JSON.stringify(['--import', hang, '/app/service/main.js']);
+  succeeded(await stack.upWith(`services: { api: { command: ${command} } }`), 'up');
+  const before = await instance(stack);
+  // from inside: what `docker kill` has sent a signal to is not started again by engine 20.10
+  await stack.docker('exec', stack.api, '/nodejs/bin/node', '-e', 'process.kill(1, "SIGUSR2")');
+  await soon(async () => await stack.status('/ready') === 200 && await instance(stack) !== before, true);
+  assert.match(await stack.docker('logs', stack.api), /"event":"event_loop_hung","ms":1000\}/);
+  assert.equal(await stack.docker('inspect', '--format', '{{.RestartCount}}', stack.api), '1\n');
 });
 
 async function instance(stack: Containers): Promise<unknown> {

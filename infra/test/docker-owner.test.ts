@@ -24,11 +24,11 @@ test('two state folders without a given name have stacks of their own on one eng
     const named = { ...other.env, ORDERS_PROJECT: `${other.project}-given` };
     succeeded(await runIn(named, join(root, 'infra/control'), ['up']), 'up');
     // under another one it would be left behind, with its orders
-    const renamed = { ...other.env, ORDERS_PROJECT: `${other.project}-anew` };
+    const renamed = { ...other.env, ORDERS_PROJECT: `${other.project}-again` };
     for (const verb of ['up', 'halt', 'destroy']) {
       const { code, stderr } = await runIn(renamed, join(root, 'infra/control'), [verb]);
       assert.equal(code, 1, verb);
-      assert.match(stderr, /its stack is called \S+-given, not \S+-anew; make destroy first/);
+      assert.match(stderr, /its stack is called \S+-given, not \S+-again; make destroy first/);
     }
     succeeded(await other.platform('destroy'), 'destroy without the name');
     const ours = `label=com.docker.compose.project=${other.project}-given-control`;
@@ -52,7 +52,7 @@ test('a foreign stack is refused with its owner, whatever the verb, and is not t
   assert.equal(await stack.status('/ready'), 200);
 
   await t.test('so is its volume alone', async () => {
-    await stack.docker('rm', '-f', stack.api, stack.db);
+    await stack.docker('rm', '-f', stack.api, stack.db, `${stack.project}-preflight-1`);
     for (const verb of ['up', 'destroy']) {
       const { code, stderr } = await foreign(verb, 'control');
       assert.equal(code, 1, verb);

@@ -1,7 +1,9 @@
 // A setting is missing or bad: `up` fails at once with the service's own complaint, and nothing is left restarting.
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import test from 'node:test';
-import { missing, openContainers, succeeded } from './docker-stack.ts';
+import { missing, openContainers, soon, succeeded } from './docker-stack.ts';
 
 const required = [
   'PORT', 'HOST', 'DATABASE_HOST', 'DATABASE_PORT', 'DATABASE_NAME', 'DATABASE_USER', 'DATABASE_PASSWORD_FILE',
@@ -33,6 +35,25 @@ test('up refuses a configuration that the service refuses', { skip: missing }, a
     succeeded(await stack.upWith('services: {}'), 'up');
     assert.deepEqual(await stack.broken(), []);
   });
+});
+
+test('Compose typed by hand never starts a service with a refused setting', { skip: missing }, async t => {
+  const stack = await openContainers(t);
+  succeeded(await stack.platform('up'), 'up');
+  const settings = join(stack.state, 'docker/control/env');
+  const right = await readFile(settings, 'utf8');
+  await writeFile(settings, `${right}DATABASE_READ_CONNECTIONS=0\n`);
+  const refused = await stack.compose('services: {}', 'up', '--detach', '--no-build');
+  assert.match(refused.stderr, /preflight.*exit 78/);
+  const said = await stack.compose('services: {}', 'logs', 'preflight');
+  assert.match(said.stdout, /config: DATABASE_READ_CONNECTIONS must be/);
+  // never started, so no restart policy applies; its preflight has none
+  const seen = (name: string) => stack.docker('inspect', '-f', '{{.State.Status}} {{.RestartCount}}', name);
+  assert.equal(await seen(stack.api), 'created 0\n');
+  assert.equal(await seen(`${stack.project}-preflight-1`), 'exited 0\n');
+  await writeFile(settings, right);
+  succeeded(await stack.compose('services: {}', 'up', '--detach', '--no-build'), 'compose up');
+  await soon(() => stack.status('/ready'), 200);
 });
 
 test('up says what it does not have', { skip: missing }, async t => {

@@ -4,8 +4,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { digestOf, judgeFacts, parseListening, parseProc } from '../docker/facts.ts';
-import type { Found } from '../docker/facts.ts';
+import type { Seen } from '../docker/facts.ts';
 import { parseContainers, parseImages } from '../docker/inspect.ts';
+import { parseInspected } from '../docker/inspected.ts';
 import { root } from './stack.ts';
 
 const sample = (name: string) => readFileSync(join(root, 'infra/test/samples', name), 'utf8');
@@ -13,8 +14,11 @@ const [containers, images] = [sample('containers.json'), sample('images.json')];
 const proc = { status: sample('status.txt'), tcp: sample('tcp.txt'), tcp6: sample('tcp6.txt') };
 
 test('both containers become facts', () => {
-  const { api, db, ...where } = judge(containers);
-  assert.deepEqual(where, { platform: 'docker', node: 'control', containers: true });
+  const { api, db, stack, ...others } = judge(containers);
+  assert.deepEqual(others, { ...where, containers: true });
+  assert.deepEqual(stack.containers.map(({ name, service, state }) => [name, service, state]), [
+    ['orders-480c08f1-control-api-1', 'api', 'running'], ['orders-480c08f1-control-db-1', 'db', 'running'],
+  ]);
   const { base, ...rest } = api;
   assert.match(base.name, /^orders-stand-in\/runtime:sha256-[0-9a-f]{64}$/);
   assert.equal(base.digest, base.name.split(':')[1]?.replace('-', ':'));
@@ -22,7 +26,7 @@ test('both containers become facts', () => {
   assert.match(base.made_of, /in place of distroless/);
   assert.equal(rest.image, `orders:${rest.image_id.replace(':', '-')}`);
   assert.deepEqual(rest, {
-    image_id: rest.image_id, image: rest.image, user: '65532:65532', published: ['127.0.0.1:18431'],
+    image_id: rest.image_id, image: rest.image, repo_digests: [], user: '65532:65532', published: ['127.0.0.1:18431'],
     networks: ['orders-480c08f1-control_front', 'orders-480c08f1-control_private'],
     read_only: true, privileged: false, cap_add: [], cap_drop: ['ALL'], pids_limit: 64, memory: 268435456,
     restart_policy: 'unless-stopped', restart_count: 1, started_at: rest.started_at,
@@ -59,7 +63,7 @@ test('what docker prints and is not as expected is a failure that quotes it', ()
     [changed(([box]) => { box.State.Health = { Status: 7 }; }), /State\.Health\.Status is not a text but "7"/],
   ] as const) assert.throws(() => judge(text), complaint);
   const other = images.replaceAll('"Id": "sha256:', '"Id": "sha256:0');
-  const judgeOther = () => judgeFacts(where, parseImages(other), found(containers));
+  const judgeOther = () => judgeFacts(where, { ...found(containers), images: parseImages(other) });
   assert.throws(judgeOther, /its image sha256:[0-9a-f]+ is not among/);
 });
 
@@ -90,7 +94,36 @@ test('addresses are read in the order of the machine, the engine\'s own name ser
   assert.deepEqual(parseProc({ status: proc.status, tcp: proc.tcp }).listening, ['0.0.0.0:5432'], 'without IPv6');
 });
 
-test('a digest is in the name of what is pinned or stands in, and in no other', () => {
+test('settings are given by their path, but for what is empty; what may be a secret is not shown', () => {
+  const { values } = judge(changed(([{ HostConfig, ...others }]) => {
+    HostConfig['Binds'] = null;
+    HostConfig['Sysctls'] = { 'net.core.somaxconn': '1', empty: '' };
+    HostConfig['ConsoleSize'] = [0, 0];
+    const { Config } = others as unknown as { Config: { Env: string[] } };
+    Config.Env = ['PORT=8000', 'UNSET', 'EMPTY=', 'API_TOKEN=a=b', 'DATABASE_PASSWORD_FILE=/run/secrets/x'];
+  })).stack.containers[0] ?? { values: {} as Record<string, unknown> };
+  const told = (prefix: string) => Object.entries(values).filter(([path]) => path.startsWith(prefix));
+  assert.deepEqual(told('Config.Env'), [
+    ['Config.Env.PORT', '8000'], ['Config.Env.API_TOKEN', '(not shown)'],
+    ['Config.Env.DATABASE_PASSWORD_FILE', '/run/secrets/x'],
+  ]);
+  assert.deepEqual(told('HostConfig.Sysctls'), [['HostConfig.Sysctls.net.core.somaxconn', '1']]);
+  assert.deepEqual([...told('HostConfig.Binds'), ...told('HostConfig.ConsoleSize')], []);
+  assert.equal(values['HostConfig.Memory'], 268435456);
+  assert.deepEqual(told('Mounts.').map(([path]) => path.replace('Mounts./run/secrets/database_password.', '')), [
+    'Type', 'Source', 'Propagation',
+  ]);
+});
+
+test('networks are given with their members, and what is no list is quoted', () => {
+  const text = JSON.stringify([{ Name: 'n', Internal: true, Containers: { b: { Name: 'two' }, a: { Name: 'one' } } }]);
+  assert.deepEqual(parseInspected(text, 'it'), [{ name: 'n', values: { Internal: true, Members: ['one', 'two'] } }]);
+  assert.throws(() => parseInspected('[{}]', 'it'), /it: no Name in "\{\}"/);
+  assert.throws(() => parseInspected('{}', 'it'), /it printed no list: "\{\}"/);
+  assert.throws(() => parseInspected('', 'it'), /it printed no JSON: ""/);
+});
+
+test('a digest is in the name of what is pinned or a stand-in, and in no other', () => {
   const digest = 'ab'.repeat(32);
   assert.equal(digestOf(`postgres:17@sha256:${digest}`), `sha256:${digest}`);
   assert.equal(digestOf(`orders:sha256-${digest}`), `sha256:${digest}`);
@@ -98,17 +131,25 @@ test('a digest is in the name of what is pinned or stands in, and in no other', 
   assert.equal(digestOf(`postgres:sha256-${digest.slice(1)}`), '');
 });
 
-const where = { platform: 'docker', node: 'control' } as const;
+const where = { platform: 'docker', node: 'control', boot_id: 'a boot', durability: null } as const;
+const around: Seen['around'] = {
+  project: 'orders-480c08f1-control', owner: 'me', secrets: '/secrets', infra: '/infra', settings: {},
+  wanted: { service: undefined, database: 'db' }, engine: { cgroup: '1', runtime: 'runc' }, networks: [], volumes: [],
+  access: null, way_to_database: null,
+};
 
-function judge(text: string, seen: { api: boolean } = { api: true }) {
-  const both = found(text);
-  return judgeFacts(where, parseImages(images), { ...both, api: { ...both.api, proc: seen.api ? proc : undefined } });
+function judge(text: string, told: { api: boolean } = { api: true }) {
+  const seen = found(text);
+  return judgeFacts(where, { ...seen, api: { ...seen.api, proc: told.api ? proc : undefined } });
 }
 
-function found(text: string): { api: Found; db: Found } {
-  const [api, db] = parseContainers(text);
+function found(text: string): Seen {
+  const all = parseContainers(text);
+  const [api, db] = all;
   if (api === undefined || db === undefined) throw new Error('the sample has two containers');
-  return { api: { container: api, proc }, db: { container: db, proc } };
+  return {
+    images: parseImages(images), api: { container: api, proc }, db: { container: db, proc }, all, around,
+  };
 }
 
 /** The sample with something changed in it. */

@@ -1,4 +1,4 @@
-// Locks: one holder at a time, whoever asks is told who has it, and the kernel gives it back when its holders are gone.
+// Locks: one holder at a time, whoever asks learns who has it, and the kernel gives it back when its holders are gone.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -10,6 +10,7 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { holderOf, refuseForeign, takeLock, tryLock } from '../lock.ts';
+import { lacking } from './tools.ts';
 
 const module = new URL('../lock.js', import.meta.url).href;
 
@@ -56,7 +57,9 @@ test('a lock that another process has is refused with its pid and name, and is f
   assert.equal(await holderOf(file), undefined);
 });
 
-test('a holder that has not written its name yet is waited for, and then named', async t => {
+const withoutFlock = { skip: lacking('flock', 'util-linux') };
+
+test('a holder that has not written its name yet is waited for, and then named', withoutFlock, async t => {
   const file = await lockFile(t);
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, '');
@@ -94,7 +97,7 @@ test('of several that ask at once, again and again, one has it', async t => {
   }
 });
 
-test('whoever waits is told once for whom, gets the lock when it is given back, and gives up in time', async t => {
+test('whoever waits learns once for whom, gets the lock when it is given back, and gives up in time', async t => {
   const file = await lockFile(t);
   const first = await tryLock(file, 'first');
   assert.ok(!('heldBy' in first));

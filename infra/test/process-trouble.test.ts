@@ -101,7 +101,7 @@ test('a stack.json that cannot be read is named, and keeps nobody from halt', as
   await must(stack.control('up'));
 });
 
-test('a journal or a platform that cannot be read keeps nobody from halt, and is told', async t => {
+test('a journal or a platform that cannot be read keeps nobody from halt, and is reported', async t => {
   const stack = await openStack(t);
   await must(stack.control('up'));
   const pids = await pidsOf(stack);

@@ -42,6 +42,16 @@ test('a stack under its verbs', async t => {
     const safe = "'data_checksums', 'fsync', 'full_page_writes', 'synchronous_commit'";
     const settings = await ask(`select string_agg(setting, ',') from pg_settings where name in (${safe})`);
     assert.equal(settings, 'on,on,on,on');
+    const told = await stack.facts();
+    const on = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on', data_checksums: 'on' };
+    assert.deepEqual(told.durability, on);
+    assert.match(told.boot_id, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+    await ask('alter system set fsync = off');
+    await ask('select pg_reload_conf()');
+    await until(stack.facts, seen => seen.durability?.fsync === 'off');
+    await ask('alter system reset fsync');
+    await ask('select pg_reload_conf()');
+    await until(stack.facts, seen => seen.durability?.fsync === 'on');
     const rights = 'rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls';
     assert.equal(await ask(`select ${rights} from pg_roles where rolname = 'orders'`), 'f');
     assert.equal(await ask("select pg_get_userbyid(datdba) from pg_database where datname = 'orders'"), 'postgres');
@@ -56,6 +66,7 @@ test('a stack under its verbs', async t => {
       assert.equal((await stack.control('inject', fault)).code, 0, `${fault} may be injected twice`);
       const entry = new RegExp(`^control ${fault} \\d{4}-\\d\\d-\\d\\dT[\\d:]+Z\n$`);
       assert.match((await stack.control('journal')).stdout, entry);
+      if (fault.startsWith('db-')) assert.equal((await stack.facts()).durability, null, fault);
       const recovered = await stack.control('recover', fault);
       assert.equal(recovered.code, 0, recovered.stderr);
       assert.equal((await stack.control('journal')).stdout, '', fault);
@@ -89,7 +100,11 @@ test('a stack under its verbs', async t => {
   });
 
   await t.test('what cannot be done or understood leaves no journal entry and says what would be right', async () => {
-    assert.equal((await stack.control('inject', 'port-dropped')).code, 3);
+    for (const fault of ['port-dropped', 'network-cut', 'loosened']) {
+      const { code, stderr } = await stack.control('inject', fault);
+      assert.equal(code, 3);
+      assert.ok(stderr.includes(`${fault} needs a `), stderr);
+    }
     for (const [args, words] of [
       [['inject', 'db-gone'], /db-gone.*known:.*db-down/], [['explode'], /explode/],
       [['inject', 'config-refused', 'PROT', 'missing'], /PROT.*known: HOST PORT/],
@@ -187,7 +202,7 @@ test('the launcher works through a link, and a verb of no meaning is not underst
   for (const verb of ['constructor', 'toString', '__proto__', '-h']) {
     const { code, stderr } = await stack.control(verb);
     assert.equal(code, 2, stderr);
-    assert.ok(stderr.startsWith(`control: unknown verb "${verb}"\n`), stderr);
+    assert.ok(stderr.startsWith(`infra/control: unknown verb "${verb}"\n`), stderr);
   }
 });
 

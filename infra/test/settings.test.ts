@@ -10,7 +10,7 @@ test('an empty environment gives the defaults, and empty variables count as not 
   const { scaled, ...settings } = read.settings;
   assert.deepEqual(settings, {
     root: '/house', infra: '/house/infra', state: '/house/.state', scale: 1, platform: undefined, nodes: undefined,
-    port: undefined, dbPort: undefined, address: undefined, lines: 50, service: {}, given: {},
+    port: undefined, dbPort: undefined, address: undefined, lines: 50, follow: false, service: {}, given: {},
     env: { LC_ALL: 'C.UTF-8', TZ: 'UTC' },
   });
   assert.equal(scaled(1234), 1234);
@@ -51,5 +51,17 @@ test('what is not documented does not reach the programs that are started', () =
 
 test('the optional settings that are handed on are those of the Compose file', () => {
   const compose = readFileSync(new URL('../../docker-compose.yml', import.meta.url), 'utf8');
-  assert.deepEqual([...compose.matchAll(/^ {6}([A-Z_]+):$/gm)].map(([, name]) => name), [...serviceSettings]);
+  assert.deepEqual([...compose.matchAll(/^ +([A-Z_]+):$/gm)].map(([, name]) => name), [...serviceSettings]);
+});
+
+test('a state folder that cannot be one, and two ports that are one, are complaints at once', () => {
+  const read = readSettings({ ORDERS_STATE: '/proc/nope', ORDERS_PORT: '8000', ORDERS_DB_PORT: '8000' }, '/house');
+  assert.deepEqual('complaints' in read && read.complaints, [
+    'ORDERS_STATE must be a folder, or one that can be made, not "/proc/nope"',
+    'ORDERS_PORT and ORDERS_DB_PORT must differ, both are 8000',
+  ]);
+  for (const ORDERS_STATE of ['/etc/passwd', '/etc/passwd/below', '/sys/x']) {
+    assert.ok('complaints' in readSettings({ ORDERS_STATE }, '/house'), ORDERS_STATE);
+  }
+  assert.ok('settings' in readSettings({ ORDERS_STATE: '/tmp/none/of/these' }, '/house'));
 });

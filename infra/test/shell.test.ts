@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { root, runIn } from './stack.ts';
+import { lacking } from './tools.ts';
 
 const listed = ['ls-files', '--cached', '--others', '--exclude-standard', 'infra', 'vagrant', '.ci'];
 const scripts = execFileSync('git', listed, { cwd: root, encoding: 'utf8' })
@@ -13,8 +14,8 @@ const scripts = execFileSync('git', listed, { cwd: root, encoding: 'utf8' })
 /** The launcher, what installs and starts things, what runs in images and in machines, the lab, and CI. */
 const places = [
   '.ci/run', 'infra/control', 'infra/engine', 'infra/images/build', 'infra/images/database-entrypoint',
-  'infra/images/prune', 'infra/prerequisites', 'infra/role.sh', 'vagrant/lab/box', 'vagrant/lab/prerequisites',
-  'vagrant/lab/run', 'vagrant/provision.sh',
+  'infra/images/prune', 'infra/packages', 'infra/prerequisites', 'infra/role.sh',
+  'vagrant/lab/box', 'vagrant/lab/prerequisites', 'vagrant/lab/run', 'vagrant/provision.sh',
 ];
 
 test('shell is where it is needed and nowhere else, and says #!/bin/sh', () => {
@@ -23,7 +24,7 @@ test('shell is where it is needed and nowhere else, and says #!/bin/sh', () => {
   assert.deepEqual(others, []);
 });
 
-test('shellcheck has nothing to say', { skip: noShellcheck() }, async () => {
+test('shellcheck has nothing to say', { skip: lacking('shellcheck', 'shellcheck') }, async () => {
   const { code, stdout, stderr } = await runIn(process.env, 'shellcheck', ['-x', ...scripts]);
   assert.equal(code, 0, stdout + stderr);
 });
@@ -31,13 +32,4 @@ test('shellcheck has nothing to say', { skip: noShellcheck() }, async () => {
 function isScript(path: string): boolean {
   const [first = ''] = readFileSync(path, 'utf8').split('\n', 1);
   return path.endsWith('.sh') || /^#!.*sh$/.test(first);
-}
-
-function noShellcheck(): string | false {
-  try {
-    execFileSync('shellcheck', ['--version'], { stdio: 'ignore' });
-    return false;
-  } catch {
-    return 'shellcheck is not here (Debian: apt-get install shellcheck)';
-  }
 }

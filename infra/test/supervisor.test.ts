@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { everyProcess, readArguments, readProcess, runs } from '../process/proc.ts';
+import { mainOf } from '../process/service.ts';
 import { openSupervision } from '../process/supervision.ts';
 import type { Program, ProgramStatus, Supervision } from '../process/supervision.ts';
+import { freePort, root } from './stack.ts';
 import { until } from './until.ts';
 
 const env = { PATH: process.env['PATH'] ?? '' };
@@ -105,7 +107,7 @@ test('what does not end within its grace is killed with all that descends from i
   assert.equal(await supervision.signal('one', 'SIGTERM'), false, 'it does not run');
 });
 
-test('when the supervisor is killed its programs end with it, and the next start begins anew', async t => {
+test('when the supervisor is killed its programs end with it, and the next start begins again', async t => {
   const { supervision, script } = await openNode(t);
   await supervision.start('one', script('exec sleep 300'));
   await supervision.start('two', script('trap "" TERM INT HUP; while :; do sleep 0.02; done'));
@@ -179,4 +181,24 @@ test('one that is ending is waited for, and two starts at once make one program'
   const pid = await running(supervision);
   await until(() => everyProcess().filter(one => readArguments(one.pid).includes(folder)).length, seen => seen === 1);
   assert.ok(runs(pid));
+});
+
+test('a service whose event loop hangs ends by its own watchdog, is started again, and answers', async t => {
+  const { supervision, script, log } = await openNode(t);
+  const port = String(await freePort());
+  const hang = 'data:text/javascript,process.on("SIGUSR2", () => { for (;;); })';
+  await supervision.start('one', script('', {
+    argv: [process.execPath, '--import', hang, mainOf(root)],
+    env: {
+      ...env, HOST: '127.0.0.1', PORT: port, DATABASE_HOST: '127.0.0.1', DATABASE_PORT: '1', DATABASE_NAME: 'orders',
+      DATABASE_USER: 'orders', DATABASE_PASSWORD: 'none', WATCHDOG_MS: '1000',
+    },
+  }));
+  const health = () => fetch(`http://127.0.0.1:${port}/health`).then(({ status }) => status, () => 0);
+  await until(health, status => status === 200);
+  await supervision.signal('one', 'SIGUSR2');
+  const { exit } = await until(() => look(supervision), ({ restarts, pid }) => restarts === 1 && pid !== null);
+  assert.equal(exit?.signal, 'SIGKILL');
+  await until(health, status => status === 200);
+  assert.match(await log(), /"event":"event_loop_hung","ms":1000\}\nsupervise: one ended with SIGKILL/);
 });

@@ -22,13 +22,13 @@ export type FakeHost = {
   control: Node;
   worker1: Node;
   context: (env?: Record<string, string>) => Context;
-  /** Opened anew, as each command does it. */
+  /** Opened again, as each command does it. */
   vagrant: (env?: Record<string, string>) => Platform;
   /** What was called so far, one line a call; forgets it. */
   calls: () => Promise<string[]>;
   /** How many commands went over SSH, the first of each session included; forgets it. */
   sshCalls: () => Promise<number>;
-  /** What people were told so far; forgets it. */
+  /** What was said to people so far; forgets it. */
   said: () => string;
   /** The state of a machine, as Vagrant would tell it. */
   machine: (node: string, state: string) => Promise<void>;
@@ -167,6 +167,7 @@ function fakeStacks(folder: string, textOf: (name: string) => Promise<string>): 
   };
   return {
     imagesHere: () => images('host'),
+    imagesWanted: async () => ({ service: undefined, database: '' }),
     imagesOn: async (_, { host, sources }) => {
       const built = await host.run(['cat', `${sources}/Dockerfile`]);
       return built.code === 0 ? images(host.name) : { failed: 'there are no sources' };
@@ -215,6 +216,7 @@ function fakeStack(options: StackOptions, mood: () => Promise<string>): Stack {
         failed: `asked in ${home}, of port ${port}, given ${Object.keys(settings.given).join(' ') || 'nothing'}`,
       };
     },
+    leaks: async () => ({ done: [] }),
     mend: isUp => call('mend', isUp ? 'up' : 'down'),
     faults: Object.fromEntries(all) as Stack['faults'],
   };

@@ -1,4 +1,4 @@
-// Commands in a guest over SSH: words arrive as they were given, files whole, and silence is told from failure.
+// Commands in a guest over SSH: words arrive as they were given, files whole, and silence is not taken for failure.
 import assert from 'node:assert/strict';
 import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -46,7 +46,7 @@ test('environment, folder, input and output are those of the guest', async t => 
   assert.equal(await ssh.home(), home);
 });
 
-test('files are written whole, in one call, with their modes; none is told from an empty one', async t => {
+test('files are written whole, in one call, with their modes; a missing one is not taken for an empty one', async t => {
   const { ssh, home, sshCalls } = await openGuest(t);
   await ssh.run(['true']);
   await sshCalls();
@@ -92,7 +92,7 @@ test('a host that does not answer is Unreachable, at first or later, until it an
   await machine('control', 'running');
   await calls();
   assert.equal((await ssh.run(['true'])).code, 0);
-  assert.deepEqual(await calls(), ['session control'], 'begun anew');
+  assert.deepEqual(await calls(), ['session control'], 'begun again');
 });
 
 test('a command that is late is ended in the guest, with all that it started', async t => {

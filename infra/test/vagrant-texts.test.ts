@@ -70,5 +70,5 @@ test('an image counts as lacking only when the engine says so of it', () => {
     ran(0, 'arrived\nthere\n', ''),
     ran(1, 'arrived\nthere\nthere\n', ''),
     ran(1, 'arrived\nthere\n', lacks('another:sha256-cc')),
-  ]) assert.match(String(text), /^its engine does not tell/);
+  ]) assert.match(String(text), /^its engine does not say/);
 });

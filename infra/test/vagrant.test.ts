@@ -37,7 +37,7 @@ test('up starts the machine, ships the files and the images, starts the stack, a
   for (const file of ['docker-compose.yml', 'role.sh']) await stat(join(folder, 'vm/control/infra', file));
   assert.equal((await stat(join(folder, 'vm/control/infra/role.sh'))).mode & 0o777, 0o755);
   const told = said();
-  assert.match(told, /^control: up$/m, 'the steps of Vagrant are told');
+  assert.match(told, /^control: up$/m, 'the steps of Vagrant are shown');
   assert.doesNotMatch(told, /Memory|progress/);
 });
 
@@ -50,7 +50,7 @@ test('a second up sends no image again and keeps the settings of the VM', async 
   assert.deepEqual(await vagrant().up([control]), done);
   const called = await calls();
   assert.deepEqual(called.filter(call => /load|save/.test(call)), []);
-  assert.equal(called.filter(call => call.startsWith('session')).length, 1, 'one session, begun anew');
+  assert.equal(called.filter(call => call.startsWith('session')).length, 1, 'one session, begun again');
   assert.equal(await sshCalls(), 5);
   await assert.rejects(stat(join(folder, 'vm/control/infra/gone')), { code: 'ENOENT' });
 });
@@ -149,7 +149,7 @@ test('without an engine here the image is built in the first VM, and only the ot
   ]);
 });
 
-test('a node that fails is told by its name, and the others go on', async t => {
+test('a node that fails is reported by its name, and the others go on', async t => {
   const { vagrant, calls, said, control, worker1, port, set } = await openHost(t);
   await set('fails', 'up control');
   const failed = failureOf(await vagrant().up([control, worker1]));
@@ -208,7 +208,7 @@ test('a machine that went down behind our back is no error for halt, and up brin
   ]);
 });
 
-test('a machine that runs but does not answer is told so by status, and halted all the same', async t => {
+test('a machine that runs but does not answer is shown so by status, and halted all the same', async t => {
   const { vagrant, control, folder, said } = await openHost(t);
   await vagrant().up([control]);
   await vagrant().halt([control]);

@@ -6,11 +6,13 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { promisify } from 'node:util';
 import { root } from './stack.ts';
+import { lacking } from './tools.ts';
 
 const run = promisify(execFile);
 
-test('the Vagrantfile is valid for both providers, each without the plugin of the other', async t => {
-  if (!await run('vagrant', ['--version']).then(() => true, () => false)) return t.skip('no vagrant here');
+const skip = lacking('vagrant', 'vagrant vagrant-libvirt');
+
+test('the Vagrantfile is valid for both providers, each without the plugin of the other', { skip }, async t => {
   const home = await mkdtemp(join(tmpdir(), 'orders-vagrant-'));
   t.after(() => rm(home, { recursive: true, force: true }));
   // Vagrant asks a provider's program for its version before it looks at that provider's settings.
@@ -24,6 +26,8 @@ test('the Vagrantfile is valid for both providers, each without the plugin of th
     run('vagrant', ['validate', '--no-tty'], { cwd: join(root, 'vagrant'), env: { ...env, ...more } });
   await validate({ VAGRANT_NO_PLUGINS: '1', VAGRANT_DEFAULT_PROVIDER: 'virtualbox' });
   const plugins = await run('vagrant', ['plugin', 'list'], { env });
-  if (!plugins.stdout.includes('vagrant-libvirt')) return;
+  if (!plugins.stdout.includes('vagrant-libvirt')) {
+    return t.skip('Vagrant has no plugin for libvirt (Debian: apt-get install vagrant-libvirt)');
+  }
   await validate({ VAGRANT_DEFAULT_PROVIDER: 'libvirt', ORDERS_EMULATE: '1' });
 });

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Context } from '../context.ts';
-import type { imagesHere, imagesOn } from '../docker/image.ts';
+import type { imagesHere, imagesOn, imagesWanted } from '../docker/image.ts';
 import type { openStack, Stack } from '../docker/stack/stack.ts';
 import { Unreachable } from '../host.ts';
 import type { Node, Outcome } from '../platform.ts';
@@ -39,7 +39,9 @@ type Kind = (typeof kinds)[number];
 /** `folder` is this platform's own in the state folder. */
 export type Surroundings = { context: Context; machines: Machines; folder: string; stacks: Stacks };
 /** What goes on inside a machine: shared with the platform docker. */
-export type Stacks = { open: typeof openStack; imagesHere: typeof imagesHere; imagesOn: typeof imagesOn };
+export type Stacks = {
+  open: typeof openStack; imagesHere: typeof imagesHere; imagesOn: typeof imagesOn; imagesWanted: typeof imagesWanted;
+};
 
 export function openGuest({ context, machines, folder, stacks }: Surroundings, node: Node): Guest {
   const { settings, local, say } = context;

@@ -5,7 +5,7 @@ import type { Run } from '../host.ts';
 import type { Outcome } from '../platform.ts';
 
 export type Machines = {
-  /** Makes and boots them; a new one is provisioned in any case, the others when told to. */
+  /** Makes and boots them; a new one is provisioned in any case, the others when asked to. */
   up: (nodes: readonly string[], provision: boolean) => Promise<Outcome>;
   halt: (nodes: readonly string[]) => Promise<Outcome>;
   destroy: (nodes: readonly string[]) => Promise<Outcome>;

@@ -3,17 +3,19 @@ import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Context } from '../context.ts';
-import { imagesHere, imagesOn } from '../docker/image.ts';
+import { imagesHere, imagesOn, imagesWanted } from '../docker/image.ts';
 import { openStack } from '../docker/stack/stack.ts';
-import { answered } from '../platform.ts';
-import type { Fault, FaultName, Node, Outcome, Platform, Target } from '../platform.ts';
+import { answered, faultNames } from '../platform.ts';
+import type { Fault, FaultName, Faults, Node, Outcome, Platform, Target } from '../platform.ts';
 import { openGuest, reasonOf, together } from './guest.ts';
 import type { Guest, Stacks, Surroundings } from './guest.ts';
 import { openMachines } from './machines.ts';
 import { bringUp } from './up.ts';
 
+const ours: Stacks = { open: openStack, imagesHere, imagesOn, imagesWanted };
+
 /** All that it makes outside the machines lies in the state folder's `vagrant`. Nothing is looked at or started yet. */
-export function openVagrant(context: Context, stacks: Stacks = { open: openStack, imagesHere, imagesOn }): Platform {
+export function openVagrant(context: Context, stacks = ours): Platform {
   const { settings, say } = context;
   const folder = join(settings.state, 'vagrant');
   const machines = openMachines(context);
@@ -105,14 +107,13 @@ export function openVagrant(context: Context, stacks: Stacks = { open: openStack
     name: 'vagrant', halt, destroy, status, logs,
     up: nodes => bringUp(surroundings, nodes.map(guestOf)),
     targets: async nodes => (await Promise.all(nodes.map(guestOf).map(targetsOf))).flat(),
-    facts: node => answered(async () => (await guestOf(node).stack()).facts()),
+    facts: node => answered(async () => {
+      const wanted = await stacks.imagesWanted(context, [settings.state, folder].map(where => join(where, 'image')));
+      return (await guestOf(node).stack()).facts(wanted);
+    }),
+    leaks: node => answered(async () => (await guestOf(node).stack()).leaks()),
     mend: node => answered(async () => (await guestOf(node).stack()).mend(guestOf(node).isUp())),
-    faults: {
-      'db-down': fault('db-down'), 'db-killed': fault('db-killed'), 'db-hung': fault('db-hung'),
-      'bad-credentials': fault('bad-credentials'), 'port-closed': fault('port-closed'),
-      'port-dropped': fault('port-dropped'), 'process-killed': fault('process-killed'),
-      'service-down': fault('service-down'), 'drain': fault('drain'), 'config-refused': fault('config-refused'),
-    },
+    faults: Object.fromEntries(faultNames.map(name => [name, fault(name)])) as Faults,
   };
 }
 

@@ -37,7 +37,7 @@ export function parseLacking({ stdout, stderr, code }: Run, images: readonly str
   const lacking = images.filter(image => complaints.includes(image));
   if (there + lacking.length === images.length && (code === 0) === (lacking.length === 0)) return { done: lacking };
   const seen = JSON.stringify(`${stdout}${stderr}`.slice(0, 500));
-  return { failed: `its engine does not tell which images it has: ${seen}` };
+  return { failed: `its engine does not say which images it has: ${seen}` };
 }
 
 /** Sends an image and has the engine there take it in. */

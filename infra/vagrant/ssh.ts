@@ -6,7 +6,7 @@ import { Unreachable } from '../host.ts';
 import type { Host, Run, RunOptions } from '../host.ts';
 
 export type SshHost = Host & {
-  /** The login user's home folder in the guest, absolute. Remembered beside the connection until it begins anew. */
+  /** The login user's home folder in the guest, absolute. Remembered beside the connection until it begins again. */
   home: () => Promise<string>;
   /** Ends the shared connection, if there is one; the next command begins another. */
   hangUp: () => Promise<void>;

@@ -14,7 +14,7 @@ import type { Archives } from './ship.ts';
 
 /**
  * The image is built once, by this machine's engine if it has one, else in the first machine, and the same archive goes
- * to every node that does not have it yet. A node that fails does not keep the others down, and is told by its name.
+ * to every node that does not have it yet. A node that fails does not keep the others down; its name is reported.
  */
 export async function bringUp(surroundings: Surroundings, guests: readonly Guest[]): Promise<Outcome> {
   const { context, machines, folder, stacks } = surroundings;

@@ -1,4 +1,4 @@
-// make bench: the service beside a bare program and the database alone, in one run. RUNBOOK says how to read it.
+// make bench: the service beside a bare program and the database alone, in one run. REFERENCE.md says how to read it.
 // Environment: BENCH, BENCH_ONLY, BENCH_IDS, ORDERS_STATE. Exit 0 done, 1 failed or an order was lost, 2 could not run.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';

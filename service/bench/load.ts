@@ -61,7 +61,7 @@ export type Login = { port: number; password: string };
 
 export type Statement = { sql: string; clients: number; seconds: number };
 
-/** Transactions a second of one prepared statement: what the database gives when nothing stands in front of it. */
+/** Transactions a second of one prepared statement: what the database gives when nothing is in front of it. */
 export async function runPgbench(runner: Runner, login: Login, { sql, clients, seconds }: Statement): Promise<number> {
   const file = join(runner.dir, 'statement.sql');
   await writeFile(file, sql);

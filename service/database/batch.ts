@@ -161,7 +161,7 @@ export class Batcher<In, Out> {
         repaired = true;
         const failed = await this.#on(slot, run => this.#work.repair(run));
         if (failed !== null) return this.#judge(jobs, failed);
-        // Whose time ran out meanwhile has been told that nothing was stored.
+        // Whose time ran out meanwhile has the answer that nothing was stored.
         jobs = jobs.filter(job => this.#live.has(job));
         if (jobs.length === 0) return;
         continue;

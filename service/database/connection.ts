@@ -16,7 +16,7 @@ export type Statement<Row extends object> = (sql: postgres.Sql) => postgres.Pend
 /** Runs one statement on a connection that the caller holds. */
 export type Run = <Row extends object>(statement: Statement<Row>) => Promise<Row[]>;
 
-/** maybeApplied: the statement was handed to a session that did not live to tell what became of it. */
+/** maybeApplied: the statement was handed to a session that did not live to say what became of it. */
 export class ConnectionError extends Error {
   readonly code: string;
   readonly maybeApplied: boolean;

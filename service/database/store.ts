@@ -128,7 +128,7 @@ function arrayOf(values: string[]): string {
 
 type Sight = { read_only: boolean; durable: boolean; version: number | null; usable: boolean };
 
-// A server that answers is of no use while it is read-only, forgetful or ahead of us, or while the tables are missing
+// A server that answers is of no use while it is read-only, not durable or newer than us, or while tables are missing
 // and cannot be made. Names of missing tables are refused with 42P01.
 async function look(run: Run, repair: Repair): Promise<void> {
   const see = () => run(sql => sql<Sight[]>`

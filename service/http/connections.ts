@@ -91,7 +91,7 @@ export class Connections {
     if (this.#unreadBytes > this.#limits.maxUnreadBytesInAll) this.#cutGreediest();
   }
 
-  /** The parser has stopped where it was told to. */
+  /** The parser has stopped where it was asked to. */
   paused(connection: Connection, { rawPacket = nothing, bytesParsed }: ParseError): void {
     const { rest, socket } = connection;
     // A packet that comes while the parser is paused is not looked at.

@@ -1,4 +1,4 @@
-// What can be told to a caller as trouble: one table of codes, and the answer made from it (RFC 9457).
+// What a caller can get as trouble: one table of codes, and the answer made from it (RFC 9457).
 import { STATUS_CODES } from 'node:http';
 import type { Reply } from './reply.ts';
 

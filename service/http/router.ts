@@ -11,7 +11,7 @@ export type Route = {
 // RFC 9110 §8.3: spaces and tabs around `;`, names and charsets in either case, a value may be a quoted string.
 const jsonInUtf8 = /^application\/json(?:[ \t]*;(?:[ \t]*charset=(?:utf-8|"\\?u\\?t\\?f\\?-\\?8"))?)*[ \t]*$/i;
 
-/** `{name}` in a path stands for one segment. Paths are compared as they were sent: `/%68ealth` is not `/health`. */
+/** `{name}` in a path means one segment. Paths are compared as they were sent: `/%68ealth` is not `/health`. */
 export function createRouter(routes: Route[]): Handler {
   const find = openLookup(routes);
   return request => {

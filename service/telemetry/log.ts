@@ -63,7 +63,8 @@ export function openLog(sink: Sink, level: LogLevel, maxBufferedBytes: number): 
   };
 }
 
-function line(time: string, level: LogLevel, event: string, fields: Fields): string {
+/** One line of the log, with its end. */
+export function line(time: string, level: LogLevel, event: string, fields: Fields): string {
   const rest = JSON.stringify(fields).slice(1);
   return `{"time":"${time}","level":"${level}","event":"${event}"${rest === '}' ? '' : ','}${rest}\n`;
 }

@@ -187,7 +187,7 @@ test('ready again at once when a read-only time is over, and orders are taken', 
   assert.ok(await store.place(newOrder()));
 });
 
-test('tables of a newer build are told as not ready', async t => {
+test('tables of a newer build are reported as not ready', async t => {
   const store = await open(t);
   await database.psql('insert into schema_version (version) values (2)');
   assert.equal((await store.readiness.check()).reason, 'schema_newer');

@@ -19,7 +19,7 @@ import { until } from './database.ts';
 
 const program = fileURLToPath(new URL('../bench/bench.js', import.meta.url));
 const withoutTools = ['wrk', 'pgbench'].some(name => spawnSync(name, ['--version']).error !== undefined);
-const skip = withoutTools ? 'wrk or pgbench is not installed' : false;
+const skip = withoutTools ? 'wrk or pgbench is not installed (Debian: apt-get install wrk postgresql)' : false;
 
 const wrkText = `Running 1s test @ http://127.0.0.1:41533
   1 threads and 128 connections

@@ -1,4 +1,4 @@
-// The environment: what is refused, how it is told, and that a refused start is over within a second.
+// The environment: what is refused, how it is said, and that a refused start is over within a second.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
@@ -30,7 +30,7 @@ function blames(more: Env, ...names: string[]): void {
 test('the required variables are enough, and everything else has its stated default', () => {
   const parsed = parseConfig(required, noFile);
   assert.ok('config' in parsed);
-  const { service, server, database, ready, drain } = parsed.config;
+  const { service, server, database, ready, drain, watchdogMs } = parsed.config;
   assert.deepEqual(service, {
     name: 'orders', env: 'development', logLevel: 'info', gitSha: 'unknown', buildTime: 'unknown',
   });
@@ -45,6 +45,7 @@ test('the required variables are enough, and everything else has its stated defa
     statementTimeoutMs: 1200, lockTimeoutMs: 1000,
   });
   assert.deepEqual([ready, drain], [{ timeoutMs: 800, maxAgeMs: 250 }, { graceMs: 2000, deadlineMs: 8000 }]);
+  assert.equal(watchdogMs, 10_000);
 });
 
 test('each required variable is missed when it is absent, and when it is empty', () => {
@@ -94,16 +95,18 @@ test('a name close to one of ours is misspelt, and the complaint says which may 
     ['SERVICE_NAM', 'SERVICE_NAME'], ['DATABASE_PASS', 'DATABASE_PASSWORD'], ['DATABASE_TIMEOUT_MS', '\\w+_TIMEOUT_MS'],
     ['DATABASE_PASSWORDFILE', 'DATABASE_PASSWORD_FILE'],
     ['SERVER_MAX_BODY_BITES', 'SERVER_MAX_BODY_BYTES'], ['DATABASE_URL', 'DATABASE_HOST'],
-    ['DATABASE_POOL_SIZE', 'DATABASE_WRITE_CONNECTIONS'],
+    ['DATABASE_POOL_SIZE', 'DATABASE_WRITE_CONNECTIONS'], ['WATCHDOG_SM', 'WATCHDOG_MS'],
   ] as const) {
     blames({ [name]: secret }, name);
     assert.match(complaints({ [name]: secret })[0] ?? '', new RegExp(`${name} .*\\b${meant}\\b`));
   }
+  // What systemd tells a service that it watches.
+  blames({ WATCHDOG_USEC: '30000000', WATCHDOG_PID: '1' });
   blames({ PATH: '/bin', PGHOST: 'elsewhere', HOSTNAME: 'a', LOG_FORMAT: 'json', SERVICE_ACCOUNT: 'a' });
 });
 
 test('what Kubernetes injects beside services called like our prefixes is none of our business', () => {
-  for (const name of ['DATABASE', 'READY', 'SERVER', 'DRAIN', 'LOG', 'SERVICE']) {
+  for (const name of ['DATABASE', 'READY', 'SERVER', 'DRAIN', 'LOG', 'SERVICE', 'WATCHDOG']) {
     const url = 'tcp://10.0.0.1:5432';
     const links = { SERVICE_HOST: '10.0.0.1', SERVICE_PORT: '5432', SERVICE_PORT_SQL: '5432', PORT: url };
     const link = { '': url, _ADDR: '10.0.0.1', _PORT: '5432', _PROTO: 'tcp' };

@@ -44,7 +44,7 @@ export async function openDatabase(owner: Owner): Promise<Database> {
   };
 }
 
-/** Store options with the service's defaults, for the given port. Readiness is asked anew each time. */
+/** Store options with the service's defaults, for the given port. Readiness is asked again each time. */
 export function storeOptions(password: string, port: number, more: Partial<StoreOptions> = {}): StoreOptions {
   return {
     host: '127.0.0.1', port, database: 'orders', user: 'orders', password, applicationName: 'orders-test',

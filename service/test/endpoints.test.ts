@@ -177,7 +177,7 @@ for (const [kind, placing, reading] of [
   ['unknown', [503, 'outcome_unknown'], [503, 'database_unavailable']],
   ['overloaded', [503, 'overloaded'], [503, 'overloaded']], ['bug', [500, 'internal_error'], [500, 'internal_error']],
 ] as const) {
-  test(`a store in trouble of the kind "${kind}" is told without a word of the driver`, async t => {
+  test(`a store in trouble of the kind "${kind}" is answered without a word of the driver`, async t => {
     const call = await open(t, openFakeStore(() => {
       throw new StoreError(kind, 'connection_lost', 'XX000');
     }));

@@ -48,7 +48,7 @@ test('only being turned away counts as a refusal, not the loss of a connection',
   }
 });
 
-test('a refusal for one row is told apart from one that holds for all', () => {
+test('a refusal for one row is distinguished from one that holds for all', () => {
   for (const code of ['22P02', '23505', '23514', '21000', '40P01', '40001', '55P03', 'P0001']) {
     assert.equal(parseCode(code).ofOneRow, true, code);
   }

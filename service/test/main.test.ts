@@ -1,6 +1,6 @@
 // The process: starting without a database, crashing with one line, leaving on signals, a log that nobody reads.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
@@ -86,7 +86,7 @@ test('a rejection that nobody took ends the process the same way', async t => {
   assert.equal(service.lines().filter(({ event }) => event === 'crashed').length, 1);
 });
 
-test('a port that is taken is told in one line, exit 1', async t => {
+test('a port that is taken is reported in one line, exit 1', async t => {
   const first = await startService(t);
   const second = spawnService(t, { ...required, PORT: String(first.port) });
   assert.equal((await second.exited).code, 1);
@@ -152,4 +152,16 @@ test('while nobody reads the log, all is answered, memory stays bounded, and the
   assert.ok(Number(/^log_lines_dropped_total (\d+)$/m.exec(metrics)?.[1]) > 1000);
   child.kill('SIGTERM');
   assert.equal(await ended, 0);
+});
+
+test('with --check it judges its configuration and ends, whatever listens', async t => {
+  const check = (env: Record<string, string>) => {
+    const { status, stderr, stdout } = spawnSync(process.execPath, [main, '--check'], { env, encoding: 'utf8' });
+    return { status, said: `${stdout}${stderr}` };
+  };
+  const { port } = await startService(t);
+  assert.deepEqual(check({ ...required, PORT: String(port) }), { status: 0, said: '' });
+  const refused = check({ ...required, PORT: '80a' });
+  assert.equal(refused.status, 78);
+  assert.match(refused.said, /^config: PORT must be /);
 });

@@ -77,7 +77,7 @@ test('they parse, hold every promised family, and a thousand odd requests add no
   ]) assert.ok(after.families.has(name), name);
 });
 
-test('counts are exact, buckets rise to the count, and the database is told to be down', async t => {
+test('counts are exact, buckets rise to the count, and the database is shown to be down', async t => {
   const { port } = await startService(t);
   for (let at = 0; at < 10; at += 1) await talk({ port, bytes: get('/version', 'Connection: close') });
   const { samples } = await scrape(port);
@@ -93,7 +93,7 @@ test('counts are exact, buckets rise to the count, and the database is told to b
   assert.equal(value('service_transitions_total', 'to="unready"'), 1);
 });
 
-test('what the store tells is told in its own words', t => {
+test('what the store counts is shown in its own words', t => {
   const metrics = openMetrics({ version: '1' });
   t.after(() => metrics.close());
   const { samples } = parse(metrics.render({ ...scene, store: {

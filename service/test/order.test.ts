@@ -133,7 +133,7 @@ test('a field is given once, and no other field is', () => {
   assert.equal(refused('', '{}'), 'invalid_order symbol');
 });
 
-test('a body that is no JSON object, or comes beside a query, is told apart from a wrong order', () => {
+test('a body that is no JSON object, or comes beside a query, is distinguished from a wrong order', () => {
   for (const body of [
     '{', '[]', '1', '"a"', 'null', 'symbol=BTC', '{"a":1}{', "{'a':1}", '\ufeff{}', '[{"symbol":"BTC"}]',
     '{"qty":01}', '{"qty":+1}', '{"qty":NaN}', '{"qty":.5}', '{"a":1,}',

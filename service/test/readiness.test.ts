@@ -70,7 +70,7 @@ test('a look that never ends is a timeout, in time', async () => {
   assert.ok(performance.now() - startedMs < 500);
 });
 
-test('a change is told once, with its cause, and since says when the state began', async () => {
+test('a change is reported once, with its cause, and since says when the state began', async () => {
   const { readiness, seen } = open(0, probes => (probes === 2 || probes === 3 ? refused() : well()));
   const since = [];
   for (let probe = 0; probe < 5; probe += 1) since.push((await readiness.check()).since);

@@ -47,7 +47,7 @@ for (const [behind, handler] of [['an echo', echo], ['the real routes', realRout
   });
 }
 
-test('an unknown method is told apart from rubbish behind a request of the same packet', async t => {
+test('an unknown method is distinguished from rubbish behind a request of the same packet', async t => {
   const { port } = await openLayer(t, echo);
   for (const [bytes, want] of [['FOO / HTTP/1.1\r\n\r\n', 501], ['RUBBISH\r\n\r\n', 400]] as const) {
     assert.deepEqual((await talk({ port, bytes: get('/') + bytes })).answers.map(({ status }) => status), [200, want]);
@@ -115,7 +115,7 @@ test('a handler can ask whether its caller has left', async t => {
   await until(() => asked[0]?.left(), Boolean, 5000);
 });
 
-test('a sane X-Request-Id is kept, any other replaced', async t => {
+test('a valid X-Request-Id is kept, any other replaced', async t => {
   const { port } = await openLayer(t, echo);
   for (const [given, kept] of [['abc-1.2_3', true], ['a b', false], ['a'.repeat(65), false], ['"x"', false]] as const) {
     const { answers } = await talk({ port, bytes: get('/', `X-Request-Id: ${given}`), until: 1 });

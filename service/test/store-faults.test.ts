@@ -169,7 +169,7 @@ test('a stream that breaks off after any number of bytes gives an answer, and no
   }
 });
 
-test('while orders wait for a lock: ready, look-ups and the queue bounded, the lock told as the reason', async t => {
+test('while orders wait for a lock: ready, look-ups and the queue bounded, the lock given as the reason', async t => {
   const { store } = await open(t, { queueSize: 30 });
   await isUp(store);
   await store.place(newOrder());

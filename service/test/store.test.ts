@@ -108,7 +108,7 @@ test('a statement given to a connection in the moment of its reset is refused, n
   assert.equal(await late, 'refused');
 });
 
-test('a dropped table is made again by the next order, which is told, and a reader of it finds nothing', async t => {
+test('a dropped table is made again by the next order, which is logged, and a reader of it finds nothing', async t => {
   const events: string[] = [];
   const store = open(t, database.port, { onEvent: event => void events.push(event) });
   const order = await store.place(newOrder());

@@ -29,12 +29,18 @@ export class Broken extends Error {
   }
 }
 
+/** Our own trouble (a ledger that cannot be written), which says nothing of the system. Thrown, it ends the climb. */
+export class OwnTrouble extends Error {}
+
 /** `127.0.0.1:8000 ready: wanted 503, saw 200`: at names target and rung. */
 export function broken(at: string, wanted: string, saw: string): Broken {
   return new Broken(`${at}: wanted ${wanted}, saw ${saw}`);
 }
 
-/** Points are named `LABEL RUNG: CLAIM`. Returns the name of the rung that broke, or null when all held. */
+/**
+ * Points are named `LABEL RUNG: CLAIM`. Returns the name of the rung that broke, or null. A skip that `strict` does not
+ * take is red, but blocks nothing: what was not looked at is not known to be broken.
+ */
 export async function climb(stage: Stage, rungs: readonly Rung[], climbing: Climb): Promise<string | null> {
   const { id, label = id.node, strict = false } = climbing;
   let blockedBy = climbing.blockedBy ?? null;
@@ -49,24 +55,37 @@ export async function climb(stage: Stage, rungs: readonly Rung[], climbing: Clim
       }
       const reason = typeof skip === 'function' ? await skip() : skip;
       // An empty reason would be printed as a failure that readers take for a skip.
-      if (reason && !strict) await stage.test(name, { ...registered, skip: reason }, async () => {});
-      else held = await holds(stage, name, registered, reason ? refuseToSkip(reason) : run) && held;
+      if (!reason) {
+        held = await holds(stage, name, registered, run) && held;
+      } else if (!strict) {
+        await stage.test(name, { ...registered, skip: reason }, async () => {});
+      } else {
+        await stage.test(name, registered, () => refuseToSkip(reason));
+      }
     }
     if (!held) blockedBy ??= rung;
   }
   return blockedBy;
 }
 
-function refuseToSkip(reason: string): Check['run'] {
-  return () => Promise.reject(new Broken(`not checked: ${reason} (STRICT=1 takes no skip)`));
+function refuseToSkip(reason: string): Promise<void> {
+  return Promise.reject(new Broken(`not checked: ${reason} (STRICT=1 takes no skip)`));
 }
 
-// node:test tells nobody but its reporter whether a test held.
+// node:test tells nobody but its reporter whether a test held, and goes on whatever was thrown.
 async function holds(stage: Stage, name: string, registered: Registered, run: Check['run']): Promise<boolean> {
   let held = false;
+  let own: OwnTrouble | undefined;
   await stage.test(name, registered, async t => {
-    await run(line => t.diagnostic(line));
-    held = true;
+    try {
+      await run(line => t.diagnostic(line));
+      held = true;
+    } catch (error) {
+      if (error instanceof OwnTrouble) own = error;
+      if (own === undefined || t.skip === undefined) throw error;
+      t.skip(`could not be looked at: ${own.message}`);
+    }
   });
+  if (own !== undefined) throw own;
   return held;
 }

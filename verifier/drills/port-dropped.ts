@@ -2,7 +2,7 @@
 import type { Drill } from '../experiment/drill.ts';
 import { unreachable } from './port-closed.ts';
 
-const budgets = { closedMs: 10_000, servedMs: 2_000 };
+const budgets = { closedMs: 10_000 };
 
 export const portDropped: Drill = {
   name: 'port-dropped',
@@ -16,6 +16,7 @@ export const portDropped: Drill = {
   },
   faults: ['port-dropped'],
   budgets,
+  red: ['reachable'],
   successor: 'any',
   plan: experiment => unreachable(experiment, 'port-dropped', budgets),
 };

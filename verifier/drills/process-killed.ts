@@ -1,11 +1,12 @@
 // process-killed: the service is killed; its supervisor starts it again, and no order is lost.
 import type { Rung } from '../checks/climb.ts';
+import { describe } from '../client/api.ts';
 import type { Drill } from '../experiment/drill.ts';
 import type { Experiment } from '../experiment/experiment.ts';
 import { recoverFault } from '../experiment/fault.ts';
 import { markOf } from '../experiment/timeline.ts';
 
-const budgets = { noticedMs: 10_000, startedMs: 10_000, servedMs: 2_000 };
+const budgets = { noticedMs: 10_000, startedMs: 10_000 };
 
 export const processKilled: Drill = {
   name: 'process-killed',
@@ -22,7 +23,7 @@ export const processKilled: Drill = {
   successor: 'restarted',
   plan: experiment => ({
     fault: [killed(experiment), startedAgain(experiment)],
-    recovery: recoverFault(experiment, 'process-killed', budgets),
+    recovery: recoverFault(experiment, 'process-killed'),
   }),
 };
 
@@ -33,7 +34,8 @@ function killed(experiment: Experiment): Rung {
     experiment.timeline.mark('inject');
     // looked at closely and from before the kill: a supervisor may need less than one interval of the timeline
     const failing = wait({
-      what: 'health', look: api.health, good: answer => answer.status !== 200, withinMs: budgets.noticedMs, everyMs: 10,
+      what: 'health', wanted: 'no answer', withinMs: budgets.noticedMs, everyMs: 10,
+      look: api.health, good: answer => answer.status !== 200, tell: describe,
     });
     const [{ ms }, health] = await Promise.all([experiment.inject('process-killed'), failing]);
     experiment.timeline.mark('injected');
@@ -48,7 +50,8 @@ function startedAgain(experiment: Experiment): Rung {
     const { timeline, before } = experiment;
     const { instance_id: old } = before.version;
     const another = await wait({
-      what: 'another instance', look: api.version, withinMs: budgets.startedMs, everyMs: 20,
+      what: 'version', wanted: `an instance that is not ${old}`, withinMs: budgets.startedMs, everyMs: 20,
+      look: api.version, tell: answer => answer.value?.instance_id ?? describe(answer),
       good: answer => answer.value !== undefined && answer.value.instance_id !== old,
     });
     const ms = timeline.mark('another') - markOf(timeline, 'inject');

@@ -1,4 +1,5 @@
 // restart-keeps-orders: the whole stack is stopped and started again, and every order is still there.
+import { randomUUID } from 'node:crypto';
 import { Broken } from '../checks/climb.ts';
 import type { Rung } from '../checks/climb.ts';
 import { describe } from '../client/api.ts';
@@ -6,9 +7,11 @@ import type { Order } from '../client/api.ts';
 import { probe } from '../client/tcp.ts';
 import type { Drill } from '../experiment/drill.ts';
 import type { Experiment } from '../experiment/experiment.ts';
-import { servedAgain } from '../experiment/fault.ts';
+import { keepsTo, servedAgain } from '../experiment/fault.ts';
+import { draftOrder } from '../experiment/load.ts';
+import { isDurable } from '../experiment/reckoning.ts';
 
-const budgets = { closedMs: 10_000, servedMs: 2_000 };
+const budgets = { closedMs: 10_000 };
 
 export const restartKeepsOrders: Drill = {
   name: 'restart-keeps-orders',
@@ -25,57 +28,74 @@ export const restartKeepsOrders: Drill = {
   successor: 'any',
   plan: experiment => {
     const orders: Order[] = [];
+    const took: Took = { up: 0, halt: 0 };
     return {
-      fault: [written(experiment, orders), halted(experiment)],
-      recovery: startedAgain(experiment),
-      afterwards: [kept(experiment, orders)],
+      fault: [
+        { name: 'durable', checks: [isDurable(experiment)] },
+        written(experiment, orders), halted(experiment, took),
+      ],
+      recovery: startedAgain(experiment, took),
+      afterwards: [kept(experiment, orders, took)],
     };
   },
 };
 
-function written({ api }: Experiment, orders: Order[]): Rung {
+/** How long each verb took, in ms. */
+type Took = Record<'up' | 'halt', number>;
+
+function written({ place }: Experiment, orders: Order[]): Rung {
   return { name: 'written', checks: [{ id: 'accepted', claim: 'twenty orders are accepted', run: async () => {
     for (let turn = 1; turn <= 20; turn += 1) {
-      const side = turn % 2 === 0 ? 'sell' : 'buy';
-      const answer = await api.place({ symbol: `KEEP.${turn}`, side, qty: `${turn}.125` });
+      const answer = await place(draftOrder(), randomUUID());
       if (answer.value === undefined) throw new Broken(`order ${turn}: wanted 201, saw ${describe(answer)}`);
       orders.push(answer.value);
     }
   } }] };
 }
 
-function halted(experiment: Experiment): Rung {
+function halted(experiment: Experiment, took: Took): Rung {
   const { target, control, scaled } = experiment;
   return { name: 'real', checks: [{ id: 'halted', claim: 'halt stops the stack', run: async say => {
     experiment.timeline.mark('inject');
-    const { ms } = await experiment.halt();
+    took.halt = (await experiment.halt()).ms;
     const { state } = await experiment.wait({
-      what: 'TCP', withinMs: budgets.closedMs,
-      look: () => probe(target, scaled(2_000)), good: seen => seen.state !== 'held',
+      what: 'TCP', wanted: 'a port that is not held', withinMs: budgets.closedMs,
+      look: () => probe(target, scaled(2_000)), good: seen => seen.state !== 'held', tell: seen => seen.state,
     });
     const up = await control.targets([target.node]);
     if (up.length > 0) throw new Broken('halted, yet among the targets');
-    say(`halt took ${ms} ms, the port is ${state}`);
+    say(`halt took ${took.halt} ms, the port is ${state}`);
   } }] };
 }
 
-function startedAgain(experiment: Experiment): Rung {
+function startedAgain(experiment: Experiment, took: Took): Rung {
   return { name: 'recovery', checks: [{ id: 'up', claim: 'up starts it again', run: async say => {
     experiment.timeline.mark('recover');
-    const { ms } = await experiment.up();
+    took.up = (await experiment.up()).ms;
     experiment.timeline.mark('recovered');
-    say(`up took ${ms} ms`);
-    await servedAgain(experiment, budgets.servedMs, say);
+    say(`up took ${took.up} ms`);
+    await servedAgain(experiment, say);
   } }] };
 }
 
-function kept({ api }: Experiment, orders: readonly Order[]): Rung {
-  return { name: 'kept', checks: [{ id: 'unchanged', claim: 'all twenty are there, unchanged', run: async () => {
-    for (const order of orders) {
-      const { value, ...answer } = await api.find(order.order_id);
-      if (JSON.stringify(value) === JSON.stringify(order)) continue;
-      const saw = `${describe(answer)} ${JSON.stringify(value)}`;
-      throw new Broken(`order ${order.order_id}: wanted ${JSON.stringify(order)}, saw ${saw}`);
-    }
-  } }] };
+function kept(experiment: Experiment, orders: readonly Order[], took: Took): Rung {
+  const { find } = experiment;
+  return { name: 'kept', checks: [
+    { id: 'unchanged', claim: 'all twenty are there, unchanged', run: async () => {
+      for (const order of orders) {
+        const { value, ...answer } = await find(order.order_id);
+        if (JSON.stringify(value) === JSON.stringify(order)) continue;
+        const saw = value === undefined ? describe(answer) : tellOrder(value);
+        throw new Broken(`order ${order.order_id} is lost: wanted ${tellOrder(order)}, saw ${saw}`);
+      }
+    } },
+    { id: 'in-budget', claim: 'halt and up kept to their budgets', run: async () => {
+      keepsTo(experiment, 'halt', took.halt);
+      keepsTo(experiment, 'up', took.up);
+    } },
+  ] };
+}
+
+function tellOrder({ side, qty, symbol, created_at }: Order): string {
+  return `${side} ${qty} ${symbol} of ${created_at}`;
 }

@@ -11,8 +11,10 @@ import { soundAfter, soundBefore } from './steady-state.ts';
 import type { Successor } from './steady-state.ts';
 import { tellTimeline } from './timeline.ts';
 import { undoFaults } from './undo.ts';
+import { verifyIsGreen, verifyIsRed } from './verified.ts';
+import type { Red } from './verified.ts';
 
-/** What an operator wants to know, in sentences that also stand in RUNBOOK.md under the drill's name. */
+/** What an operator wants to know, in sentences that are also in RUNBOOK.md under the drill's name. */
 export type Sentences = {
   looksLike: string;
   means: string;
@@ -21,8 +23,8 @@ export type Sentences = {
   byHand: string;
   backToNormal: string;
 };
-/** In ms before SCALE; `servedMs`: clients are served again so long after the system is whole. */
-export type Budgets = Readonly<Record<`${string}Ms`, number>> & { readonly servedMs: number };
+/** What is no word of the table in budgets.ts, in ms before SCALE. */
+export type OwnBudgets = Readonly<Record<`${string}Ms`, number>>;
 /** What is climbed between the steady states. Without a recovery it is no drill, and does not compile. */
 export type Plan = {
   /** It is injected, it is real, and what must hold meanwhile. */
@@ -37,7 +39,9 @@ export type Drill = {
   runbook: Sentences;
   /** What it injects; empty for the one that halts the node instead. */
   faults: readonly FaultName[];
-  budgets: Budgets;
+  budgets?: OwnBudgets;
+  /** Where make verify is red while the fault is in place; it is green again after the recovery. */
+  red?: Red;
   /** Who answers afterwards. */
   successor: Successor;
   plan: (experiment: Experiment) => Plan;
@@ -62,8 +66,7 @@ export async function runDrill(t: TestContext, drill: Drill, experiment: Experim
       });
     },
   };
-  const { fault, recovery, afterwards = [] } = drill.plan(experiment);
-  const rungs = [soundBefore(experiment), ...fault, recovery, ...afterwards, soundAfter(experiment, drill.successor)];
+  const rungs = rungsOf(drill, experiment);
   try {
     await climb(stage, rungs, { id: { node: target.node, drill: drill.name }, label: drill.name, strict });
   } finally {
@@ -72,6 +75,18 @@ export async function runDrill(t: TestContext, drill: Drill, experiment: Experim
   if (experiment.begun) tellTimeline(experiment.timeline).forEach(line => t.diagnostic(line));
   t.diagnostic(`${drill.name} took ${Math.round(performance.now() - began)} ms`);
   if (notPossible !== undefined) t.skip(`not run: ${notPossible}`);
+}
+
+/** All of a drill, from steady state to steady state. */
+export function rungsOf({ plan, red, successor }: Drill, experiment: Experiment): Rung[] {
+  const { fault, recovery, afterwards = [] } = plan(experiment);
+  return [
+    soundBefore(experiment), ...fault,
+    ...red === undefined ? [] : [{ name: 'red', checks: [verifyIsRed(experiment, red)] }],
+    recovery, ...afterwards,
+    ...red === undefined ? [] : [verifyIsGreen(experiment)],
+    soundAfter(experiment, { successor, verified: red !== undefined }),
+  ];
 }
 
 /** A drill that broke half way has not come to its recovery; the next one shall not find its fault. */

@@ -1,29 +1,36 @@
 // What a drill has in hand: one node, the service on it, the control that breaks and repairs, and what clients see.
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Control } from '#infra/control';
 import type { Ended, Facts, FaultName, Outcome, Spoilt, Target } from '#infra/platform';
 import { Broken } from '../checks/climb.ts';
+import { wantedBuild } from '../checks/service/build.ts';
 import { climbContract } from '../checks/contract.ts';
+import { budgets } from '../budgets.ts';
+import type { Timed } from '../budgets.ts';
 import { openApi } from '../client/api.ts';
-import type { Api, Order, Version } from '../client/api.ts';
-import { ask } from '../client/http.ts';
+import type { Api, Version } from '../client/api.ts';
 import { Late, until } from '../client/until.ts';
-import type { Options } from '../options.ts';
+import type { Expect, Options } from '../options.ts';
 import type { Stage } from '../results/registry.ts';
 import type { Ended as Program } from '../results/run.ts';
-import { openLoad } from './load.ts';
-import type { Load, Place } from './load.ts';
+import type { Ladder } from '../results/verdict.ts';
+import type { Timing } from '../results/watched.ts';
+import { draftOrder, judge, openLoad } from './load.ts';
+import type { Attempt, Load, Place } from './load.ts';
 import { lateMs, openProbes } from './probes.ts';
-import type { Placed } from './probes.ts';
+import type { Find } from './reconcile.ts';
 import { watchTimeline } from './timeline.ts';
 import type { Timeline } from './timeline.ts';
 
-/** What was there before anything was broken; `order` is one that was accepted then. */
-export type Before = { version: Version; facts: Facts; order: Order };
-/** What was told, and how long it took. */
+/** What was there before anything was broken; `order` was accepted then. */
+export type Before = { version: Version; facts: Facts; order: Attempt & { orderId: string } };
+/** What was answered, and how long it took. */
 export type Took<T> = { told: T; ms: number };
+/** `wanted` and what `tell` makes of the last look are said when it does not come: `ready: wanted 503, saw 200`. */
 export type Waiting<T> = {
-  what: string; withinMs: number; everyMs?: number; look: () => Promise<T>; good: (seen: T) => boolean;
+  what: string; wanted: string; withinMs: number; everyMs?: number;
+  look: () => Promise<T>; good: (seen: T) => boolean; tell: (seen: T) => string;
 };
 export type Experiment = {
   readonly target: Target;
@@ -39,23 +46,29 @@ export type Experiment = {
   proveSound: () => Promise<Facts>;
   /** Remembers who answers, with the facts just seen, and starts the timeline. */
   begin: (facts: Facts) => Promise<void>;
-  /** These three exist once it has begun. */
+  /** These four exist once it has begun. */
   readonly before: Before;
   readonly timeline: Timeline;
-  /** The orders that the probe `write` was promised. */
-  readonly placed: readonly Placed[];
+  /** What a budget of the table is on this platform, in ms before SCALE. */
+  readonly budgets: Readonly<Record<Timed, number>>;
+  /** What took how long beside what was allowed: whoever judges a time adds it. */
+  readonly measured: Timing[];
+  /** The orders of the probe `write`, and the one before them, with what was answered to each. */
+  readonly attempts: readonly Attempt[];
   readonly begun: boolean;
   facts: () => Promise<Facts>;
   inject: (fault: FaultName, spoilt?: Spoilt) => Promise<Took<Ended | undefined>>;
   recover: (fault: FaultName) => Promise<Took<void>>;
   halt: () => Promise<Took<void>>;
   up: () => Promise<Took<void>>;
-  /** The program verify on this node. */
-  verify: () => Promise<Program>;
+  /** The program verify on this node; ready is what it expects unless told otherwise. */
+  verify: (expect?: Expect) => Promise<Program>;
+  /** Hands on what verify said while the fault was in place. */
+  tellLadder: (ladder: Ladder) => Promise<void>;
   /** Looks again until it is good; Broken after `withinMs` (before SCALE) with what was seen last. */
   wait: <T>(waiting: Waiting<T>) => Promise<T>;
   place: Place;
-  find: (orderId: string) => ReturnType<Place>;
+  find: Find;
   close: () => Promise<void>;
 };
 export type ExperimentOptions = {
@@ -64,7 +77,8 @@ export type ExperimentOptions = {
   /** The file that remembers what this node has promised. */
   ledger: string;
   control: Control;
-  verify: () => Promise<Program>;
+  verify: (expect: Expect) => Promise<Program>;
+  tellLadder: (ladder: Ladder) => Promise<void>;
   /** Told before the node is halted by this drill, and after it has been started again. */
   onHalt: (halted: boolean) => Promise<void>;
 };
@@ -74,34 +88,33 @@ export class NotPossible extends Error {}
 
 /** Looks at nothing yet; `begin` does. */
 export function openExperiment(given: ExperimentOptions): Experiment {
-  const { target, control, verify, onHalt } = given;
+  const { target, control, tellLadder, onHalt } = given;
   const { scaled, state, strict, kills } = given.options;
   const { node } = target;
-  const api = openApi(target, scaled(5_000));
-  const deadlineMs = scaled(lateMs.write);
-  const place: Place = (order, key) => ask(target, {
-    method: 'POST', path: '/order', deadlineMs, body: JSON.stringify(order),
-    headers: { 'content-type': 'application/json', 'idempotency-key': key },
-  });
+  const api = openApi(target, scaled(lateMs.write));
+  const place: Place = (order, key) => api.place(order, { as: 'json', ...key === undefined ? {} : { key } });
   const load = openLoad(place, join(state, 'writers', node, `${new Date().toISOString().replace(/[:.]/g, '-')}.jsonl`));
-  let opened: { before: Before; timeline: Timeline; placed: readonly Placed[] } | undefined;
+  let opened: { before: Before; timeline: Timeline; attempts: readonly Attempt[] } | undefined;
   const inHand = () => {
     if (opened === undefined) throw new Error('the drill has not begun');
     return opened;
   };
   return {
-    target, control, scaled, strict, kills, api, load, place, verify,
+    target, control, scaled, strict, kills, api, load, measured: [], place, tellLadder, find: api.find,
+    verify: (expect = 'ready') => given.verify(expect),
     proveSound: () => proveSound(given),
     begin: async facts => {
-      const before = await remember(api, facts);
-      const { probes, placed } = openProbes(target, { scaled, orderId: before.order.order_id });
-      // where every answer costs ten times as much, ten probes a second would be a load test
-      opened = { before, placed, timeline: watchTimeline(probes, Math.max(100, scaled(100))) };
+      const before = await remember({ api, place }, facts);
+      const { probes, attempts } = openProbes(target, { scaled, orderId: before.order.orderId, place });
+      // where every answer costs ten times as much, ten probes a second would be a load test; but a drain's grace is
+      // not scaled, and has to be seen
+      opened = { before, attempts, timeline: watchTimeline(probes, Math.min(500, Math.max(100, scaled(100)))) };
     },
     get begun() { return opened !== undefined; },
     get before() { return inHand().before; },
     get timeline() { return inHand().timeline; },
-    get placed() { return inHand().placed; },
+    get budgets() { return budgets[inHand().before.facts.platform]; },
+    get attempts() { return [inHand().before.order, ...inHand().attempts]; },
     facts: async () => (await timed('facts', () => control.facts(node))).told,
     inject: (fault, spoilt) => timed(`inject ${fault}`, () => control.inject(node, fault, spoilt)),
     recover: fault => timed(`recover ${fault}`, () => control.recover(node, fault)),
@@ -114,14 +127,7 @@ export function openExperiment(given: ExperimentOptions): Experiment {
       await onHalt(false);
       return took;
     },
-    wait: async ({ what, look, good, withinMs, everyMs }) => {
-      try {
-        return await until(look, good, scaled(withinMs), everyMs);
-      } catch (error) {
-        throw error instanceof Late ? new Broken(`${what}: ${error.message}`) : error;
-      }
-    },
-    find: orderId => ask(target, { path: `/orders/${encodeURIComponent(orderId)}`, deadlineMs }),
+    wait: waiting => waitFor(waiting, scaled),
     close: async () => {
       await load.stop();
       await opened?.timeline.stop();
@@ -157,15 +163,34 @@ async function proveSound({ options, target, ledger, control }: ExperimentOption
     return outcome;
   };
   // what this platform cannot show is for verify to say: a drill proves the same whether or not STRICT is asked of it
-  await climbContract(stage, target, { expect: 'ready', strict: false, scaled: options.scaled, ledger, facts });
+  const { scaled, standIns, all } = options;
+  // it is verify that watches for long; a drill has a timeline
+  const span = (ms: number) => scaled(ms / 10);
+  const build = wantedBuild(options);
+  await climbContract(stage, target, {
+    expect: 'ready', strict: false, standIns, scaled, span, build, all, ledger, facts,
+  });
   if (broken.length > 0) throw new Broken(`not sound: ${broken.join('; ')}`);
   if (last === undefined) throw new Broken('the contract was proved without facts');
   return last;
 }
 
-async function remember(api: Api, facts: Facts): Promise<Before> {
+async function waitFor<T>(waiting: Waiting<T>, scaled: (ms: number) => number): Promise<T> {
+  const { what, wanted, look, good, tell, withinMs, everyMs } = waiting;
+  try {
+    return await until(look, good, scaled(withinMs), everyMs);
+  } catch (error) {
+    if (!(error instanceof Late)) throw error;
+    const last = error.last as T | undefined;
+    const saw = last === undefined ? 'nothing' : tell(last);
+    throw new Broken(`${what}: wanted ${wanted} within ${scaled(withinMs)} ms, saw ${saw}`);
+  }
+}
+
+async function remember({ api, place }: { api: Api; place: Place }, facts: Facts): Promise<Before> {
   const version = (await api.version()).value;
-  const order = (await api.place({ symbol: 'DRILL', side: 'buy', qty: '1' })).value;
-  if (version === undefined || order === undefined) throw new Broken('no version was told, or no order taken');
-  return { version, facts, order };
+  const [order, key] = [draftOrder(), randomUUID()];
+  const told = judge(await place(order, key));
+  if (version === undefined || told.orderId === undefined) throw new Broken('no version was given, or no order taken');
+  return { version, facts, order: { ...told, order, key, orderId: told.orderId } };
 }

@@ -1,17 +1,17 @@
-// Load: writers that post orders with a key each, and a log on this host of what they were told.
-import { randomUUID } from 'node:crypto';
+// Load: writers that post orders with a key each, and a log on this host of the answers.
+import { randomInt, randomUUID } from 'node:crypto';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { HttpSight } from '../client/http.ts';
-import { fieldsOf } from './probes.ts';
+import type { Answer, NewOrder, Order } from '../client/api.ts';
+import { anyQuantities, anySide, anySymbol } from '../client/ours.ts';
 
-export type Draft = { symbol: string; side: 'buy' | 'sell'; qty: number };
 /** acked: promised. refused: certainly not stored. ambiguous: nobody told, both are possible. */
 export type Fate = 'acked' | 'refused' | 'ambiguous';
+/** `orderId` is also told with an unknown outcome of an order without a key: by it the order can be looked up. */
 export type Told = { fate: Fate; orderId?: string; said: string; ms: number };
-export type Attempt = Told & { key: string; order: Draft };
-export type Place = (order: Draft, key: string) => Promise<HttpSight>;
+export type Attempt = Told & { key: string | undefined; order: NewOrder };
+export type Place = (order: NewOrder, key: string | undefined) => Promise<Answer<Order>>;
 export type Load = {
   /** Appended and fsynced: each order before it is sent, and its fate before the writer's next order. */
   readonly file: string;
@@ -28,13 +28,13 @@ export function openLoad(place: Place, file: string): Load {
   const attempts: Attempt[] = [];
   let stopping = false;
   let ended: Promise<unknown> = Promise.resolve();
-  const write = async (writer: number, log: Log, mayWrite: () => boolean) => {
-    for (let turn = 1; !stopping; turn += 1) {
+  const write = async (log: Log, mayWrite: () => boolean) => {
+    while (!stopping) {
       if (!mayWrite()) {
         await pause(20);
         continue;
       }
-      const order: Draft = { symbol: `W${writer}`, side: turn % 2 === 0 ? 'sell' : 'buy', qty: turn + 0.25 };
+      const order = draftOrder();
       const key = randomUUID();
       await log.append({ key, order, fate: 'sent' });
       const attempt = { key, order, ...judge(await place(order, key)) };
@@ -49,7 +49,7 @@ export function openLoad(place: Place, file: string): Load {
     start: async ({ writers = 16, mayWrite = () => true } = {}) => {
       await mkdir(dirname(file), { recursive: true });
       const log = await openLog(file);
-      ended = Promise.all(Array.from({ length: writers }, (_, i) => write(i + 1, log, mayWrite))).finally(log.close);
+      ended = Promise.all(Array.from({ length: writers }, () => write(log, mayWrite))).finally(log.close);
       // kept for whoever awaits stop()
       ended.catch(() => undefined);
     },
@@ -61,20 +61,33 @@ export function openLoad(place: Place, file: string): Load {
   };
 }
 
+/** An order of ours that nobody placed before. */
+export function draftOrder(): NewOrder {
+  const quantities = anyQuantities();
+  const qty = quantities[randomInt(quantities.length)] ?? '1';
+  return { symbol: anySymbol('drill'), side: anySide(), qty };
+}
+
 const certainRefusals = new Set(['database_unavailable', 'overloaded']);
 
 /** What an answer to a posted order promises. */
-export function judge(answer: HttpSight): Told {
-  const { ms } = answer;
+export function judge(answer: Answer<Order>): Told {
+  const { sight, status, value, problem } = answer;
+  const { ms } = sight;
   // a connection that was refused has carried nothing
-  if (answer.state !== 'answered') {
-    return { fate: answer.state === 'refused' ? 'refused' : 'ambiguous', said: answer.state, ms };
+  if (sight.state !== 'answered') {
+    return { fate: sight.state === 'refused' ? 'refused' : 'ambiguous', said: sight.state, ms };
   }
-  const { order_id: orderId, code } = fieldsOf(answer.json);
-  const said = typeof code === 'string' ? `${answer.status} ${code}` : String(answer.status);
-  if (answer.status === 201 && typeof orderId === 'string') return { fate: 'acked', orderId, said, ms };
-  const refused = answer.status === 503 && typeof code === 'string' && certainRefusals.has(code);
-  return { fate: refused ? 'refused' : 'ambiguous', said, ms };
+  const said = [status, problem?.code].filter(word => word !== undefined).join(' ');
+  if (value !== undefined) return { fate: 'acked', orderId: value.order_id, said, ms };
+  const refused = status === 503 && problem !== undefined && certainRefusals.has(problem.code);
+  const { orderId } = problem ?? {};
+  return { fate: refused ? 'refused' : 'ambiguous', ...orderId === undefined ? {} : { orderId }, said, ms };
+}
+
+/** Whether an order is as it was sent. */
+export function isAsSent(order: Order, { symbol, side, qty }: NewOrder): boolean {
+  return order.symbol === symbol && order.side === side && order.qty === Number(qty);
 }
 
 type Log = { append: (line: object) => Promise<void>; close: () => Promise<void> };

@@ -1,60 +1,85 @@
 // How each probe of a timeline looks at a service, and what it calls good, refused or bad.
+import { randomUUID } from 'node:crypto';
 import type { Target } from '#infra/platform';
-import { ask } from '../client/http.ts';
-import type { HttpSight } from '../client/http.ts';
+import { describe, openApi } from '../client/api.ts';
+import type { Answer, NewOrder, Order } from '../client/api.ts';
 import { probe } from '../client/tcp.ts';
-import type { Observation, ProbeName, Probes } from './timeline.ts';
+import { draftOrder, isAsSent, judge } from './load.ts';
+import type { Attempt, Place } from './load.ts';
+import type { Grade, Observation, ProbeName, Probes } from './timeline.ts';
 
 /** What an answer may take, by probe, before SCALE. An order may wait for a connection, then for the database. */
 export const lateMs: Record<ProbeName, number> = { tcp: 1_000, health: 1_000, ready: 1_000, read: 5_000, write: 5_000 };
 
-export type Placed = { orderId: string; symbol: string; side: string; qty: number };
+type Opening = { scaled: (ms: number) => number; orderId: string; place: Place };
 
-/** Probes of one target, for one timeline. `write` places orders; those that were accepted are in `placed`. */
+/** Probes of one target, for one timeline. `write` places orders; `attempts` has each with its answer. */
 export function openProbes(
-  target: Target, { scaled, orderId }: { scaled: (ms: number) => number; orderId: string },
-): { probes: Probes; readonly placed: readonly Placed[] } {
-  const placed: Placed[] = [];
-  const get = (name: ProbeName, path: string) => ask(target, { path, deadlineMs: scaled(lateMs[name]) });
+  target: Target, { scaled, orderId, place }: Opening,
+): { probes: Probes; readonly attempts: readonly Attempt[] } {
+  const attempts: Attempt[] = [];
+  const [quick, patient] = [openApi(target, scaled(lateMs.ready)), openApi(target, scaled(lateMs.read))];
+  let turn = 0;
   const probes: Probes = {
     tcp: async () => {
       const { state } = await probe(target, scaled(lateMs.tcp), 50);
       return { grade: state === 'held' ? 'good' : 'bad', word: state };
     },
-    health: async () => observe(await get('health', '/health'), 200),
-    ready: async () => observe(await get('ready', '/ready'), 200),
-    read: async () => observe(await get('read', `/orders/${orderId}`), 200),
+    health: async () => observe(await quick.health()),
+    ready: async () => {
+      const answer = await quick.ready();
+      const { status, reason } = answer.value ?? {};
+      return observe(answer, { reason: status === 'draining' ? status : reason });
+    },
+    read: async () => observe(await patient.find(orderId)),
     write: async () => {
-      const order = { symbol: 'DRILL', side: 'buy', qty: placed.length + 1 };
-      const path = `/order?symbol=DRILL&side=buy&qty=${order.qty}`;
-      const answer = await ask(target, { method: 'POST', path, deadlineMs: scaled(lateMs.write) });
-      const { order_id } = answer.state === 'answered' && answer.status === 201 ? fieldsOf(answer.json) : {};
-      if (typeof order_id === 'string') placed.push({ ...order, orderId: order_id });
-      return observe(answer, 201);
+      const order = draftOrder();
+      turn += 1;
+      // by turns one that only its own answer can account for, and one that is sent twice at once
+      const keys = turn % 2 === 0 ? [undefined] : Array<string>(2).fill(randomUUID());
+      const answers = await Promise.all(keys.map(key => place(order, key)));
+      attempts.push(...answers.map((answer, i) => ({ order, key: keys[i], ...judge(answer) })));
+      return worstOf(answers, order);
     },
   };
-  return { probes, placed };
+  return { probes, attempts };
 }
 
-/** A 503 counts as refused only with Retry-After: that is the promise. Its word carries the reason or the code. */
-export function observe(answer: HttpSight, wanted: number): Observation {
-  if (answer.state !== 'answered') return { grade: 'bad', word: answer.state };
-  if (answer.status === wanted) return { grade: 'good', word: String(wanted) };
-  const word = [String(answer.status), whyOf(answer.json)].filter(Boolean).join(' ');
-  if (answer.status !== 503) return { grade: 'bad', word };
-  if (answer.headers.has('retry-after')) return { grade: 'refused', word };
-  return { grade: 'bad', word: `${word} without Retry-After` };
+/**
+ * A 503 counts as refused only in its form, with Retry-After in seconds: that is the promise. Its word carries the
+ * `reason`, else the problem's code. `keyed`: an unknown outcome can be settled by the order's key.
+ */
+export function observe(
+  answer: Answer<unknown>, { reason, keyed = false }: { reason?: string | undefined; keyed?: boolean } = {},
+): Observation {
+  const { sight, status, value, trouble, problem } = answer;
+  if (sight.state !== 'answered') return { grade: 'bad', word: sight.state };
+  if (status !== 503 && value !== undefined) return { grade: 'good', word: String(status) };
+  const why = [reason, problem?.code].find(word => word !== undefined);
+  const word = why === undefined ? String(status) : `${status} ${why}`;
+  if (trouble !== undefined) return { grade: 'bad', word: describe(answer), malformed: true };
+  const isRefusal = status === 503 && (value !== undefined || problem !== undefined);
+  if (!isRefusal) return { grade: 'bad', word, malformed: problem === undefined || status >= 500 };
+  const wait = sight.headers.get('retry-after');
+  if (wait === null || !/^\d+$/.test(wait)) {
+    return { grade: 'bad', word: `${word} with Retry-After ${wait ?? 'missing'}`, malformed: true };
+  }
+  if (problem?.code === 'outcome_unknown' && problem.orderId === undefined && !keyed) {
+    return { grade: 'bad', word: `${word} without order_id`, malformed: true };
+  }
+  return { grade: 'refused', word };
 }
 
-/** The members of a JSON object; none when it is something else. */
-export function fieldsOf(json: unknown): Record<string, unknown> {
-  return typeof json === 'object' && json !== null ? { ...json } : {};
-}
+const worst: Grade[] = ['bad', 'refused', 'good'];
 
-/** Why a service is not ready or did not serve: the database's reason, `draining`, or the problem's code. */
-function whyOf(json: unknown): string {
-  const { status, code, checks } = fieldsOf(json);
-  if (status === 'draining') return status;
-  const { reason } = fieldsOf(fieldsOf(checks)['database']);
-  return [reason, code].find(word => typeof word === 'string')?.toString() ?? '';
+/** Of an order that was sent twice at once, one may be refused while the other is under way; not two may be stored. */
+function worstOf(answers: readonly Answer<Order>[], order: NewOrder): Observation {
+  const isInUse = ({ problem }: Answer<Order>) => problem?.code === 'idempotency_key_in_use';
+  const counted = answers.every(isInUse) ? answers : answers.filter(answer => !isInUse(answer));
+  const orders = counted.flatMap(({ value }) => value ?? []);
+  const wrong = orders.some(value => !isAsSent(value, order)) ? '201 with another order'
+    : orders.some(value => value.order_id !== orders[0]?.order_id) ? 'two orders for one key' : undefined;
+  if (wrong !== undefined) return { grade: 'bad', word: wrong, malformed: true };
+  const seen = counted.map(answer => observe(answer, { keyed: answers.length > 1 }));
+  return worst.flatMap(grade => seen.filter(one => one.grade === grade))[0] ?? { grade: 'bad', word: 'nothing' };
 }

@@ -3,15 +3,16 @@ import type { Control } from '#infra/control';
 import type { Facts } from '#infra/platform';
 import { Broken } from '../checks/climb.ts';
 import type { Check, Rung } from '../checks/climb.ts';
-import { describe } from '../client/api.ts';
 import type { Experiment } from './experiment.ts';
-import { eachOf } from './reconcile.ts';
+import { findLost } from './reckoning.ts';
+import { countWords } from './timeline.ts';
 
 type Say = (line: string) => void;
 /** same: the process that was there before; restarted: a new one, by the supervisor; any: as the platform does it. */
 export type Successor = 'same' | 'restarted' | 'any';
+type After = { successor: Successor; verified: boolean };
 const claims: Record<Successor, string> = {
-  same: 'the same process answers', restarted: 'a new process answers', any: 'it is told which process answers',
+  same: 'the same process answers', restarted: 'a new process answers', any: 'the process that answers names itself',
 };
 
 /** First rung of every drill: nothing is broken on purpose that is broken already. */
@@ -33,9 +34,15 @@ export function soundBefore(experiment: Experiment): Rung {
   };
 }
 
-/** Last rung of every drill: sound again, by whoever should answer now, and nothing that was promised is lost. */
-export function soundAfter(experiment: Experiment, successor: Successor): Rung {
+/**
+ * Last rung of every drill: sound again, by whoever should answer now, and nothing that was promised is lost.
+ * `verified`: the program verify has just said that the whole contract holds.
+ */
+export function soundAfter(experiment: Experiment, { successor, verified }: After): Rung {
   let facts: Facts | undefined;
+  const contract: Check = { id: 'contract', claim: 'the whole contract holds again', run: async () => {
+    facts = await experiment.proveSound();
+  } };
   const restarts = successor === 'restarted' ? 1 : 0;
   const counted: Check = {
     id: 'restart-count',
@@ -45,16 +52,23 @@ export function soundAfter(experiment: Experiment, successor: Successor): Rung {
   return {
     name: 'after',
     checks: [
-      { id: 'contract', claim: 'the whole contract holds again', run: async () => {
-        facts = await experiment.proveSound();
-      } },
+      ...verified ? [] : [contract],
       { id: 'successor', claim: claims[successor], run: say => provesSuccessor(experiment, successor, say) },
       ...successor === 'any' ? [] : [counted],
       {
         id: 'orders-there',
-        claim: 'every order promised during the drill is there',
-        run: say => ordersAreThere(experiment, say),
+        claim: 'every order promised during the drill is there, once, and no refused one',
+        run: async say => {
+          const why = await findLost(experiment, experiment.attempts, say);
+          if (why !== undefined) throw new Broken(why);
+        },
       },
+      { id: 'answers-in-form', claim: 'every answer during the drill had a form that is promised', run: async say => {
+        const { samples } = experiment.timeline;
+        const wrong = samples.filter(({ malformed }) => malformed);
+        if (wrong.length > 0) throw new Broken(countWords(wrong.map(({ probe, word }) => `${probe} ${word}`)));
+        say(`${samples.length} looks`);
+      } },
       { id: 'journal-empty', claim: 'no fault is left in the undo journal', run: async () => {
         const left = await faultsLeft({ control: experiment.control, node: experiment.target.node });
         if (left.length > 0) throw new Broken(`left in the undo journal: ${left.join(', ')}`);
@@ -80,20 +94,8 @@ async function provesSuccessor({ api, before }: Experiment, successor: Successor
   const { version } = before;
   const now = (await api.version()).value;
   const same = now?.instance_id === version.instance_id && now?.started_at === version.started_at;
-  say(`instance ${version.instance_id} before, ${now?.instance_id} now`);
-  if (successor === 'same' && !same) throw new Broken(`wanted the same process, saw one of ${now?.started_at}`);
+  say(`instance ${version.instance_id} before, ${now?.instance_id ?? 'nobody'} now`);
+  if (now === undefined) throw new Broken('no process names itself');
+  if (successor === 'same' && !same) throw new Broken(`wanted the same process, saw one of ${now.started_at}`);
   if (successor === 'restarted' && same) throw new Broken('wanted a new process, saw the one that was there before');
-}
-
-async function ordersAreThere({ placed, api }: Experiment, say: Say): Promise<void> {
-  const wrong = await eachOf([...placed], 8, async order => {
-    const answer = await api.find(order.orderId);
-    const { symbol, side, qty } = answer.value ?? {};
-    if (symbol === order.symbol && side === order.side && qty === order.qty) return [];
-    const wanted = `${order.side} ${order.qty} ${order.symbol}`;
-    return [`order ${order.orderId}: wanted ${wanted}, saw ${describe(answer)} ${side} ${qty} ${symbol}`];
-  });
-  const lost = wrong.flat();
-  if (lost.length > 0) throw new Broken(`${lost.length} orders: ${lost.slice(0, 3).join('; ')}`);
-  say(`${wrong.length} orders promised, all there`);
 }

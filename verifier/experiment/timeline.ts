@@ -6,7 +6,8 @@ export const probeNames = ['tcp', 'health', 'ready', 'read', 'write'] as const;
 export type ProbeName = (typeof probeNames)[number];
 /** good: served; refused: turned away in the promised form (503 with Retry-After); bad: anything else. */
 export type Grade = 'good' | 'refused' | 'bad';
-export type Observation = { grade: Grade; word: string };
+/** `malformed`: it was answered, and in no form that is promised. */
+export type Observation = { grade: Grade; word: string; malformed?: boolean };
 /** fromMs and toMs count from the start of the timeline. */
 export type Sample = Observation & { probe: ProbeName; fromMs: number; toMs: number };
 export type Edge = { probe: ProbeName; atMs: number; from: string; to: string };

@@ -2,12 +2,15 @@
 import { messageOf } from '#infra/platform';
 import { climb } from '../checks/climb.ts';
 import { drills } from '../drills/catalogue.ts';
+import { openEvidence } from '../evidence/evidence.ts';
+import { firstRed } from '../results/point.ts';
 import { isTestProgram, runTests, startProgram } from '../results/run.ts';
-import type { Ended, Running } from '../results/run.ts';
+import type { Ended, Report, Running } from '../results/run.ts';
 import { leaveWhenAsked, leaveWithParent, onSignals } from '../results/signals.ts';
-import { CannotRun, begin, orCannotRun } from './program.ts';
+import { answerHelp } from './help.ts';
+import { CannotRun, begin, orCannotRun, root } from './program.ts';
 import type { Begun, Program } from './program.ts';
-import { criteria } from './specification.ts';
+import { acceptanceVerdict, criteria } from './specification.ts';
 
 /** The golden path's node, and the second host. */
 const nodes = ['control', 'worker1'] as const;
@@ -15,9 +18,19 @@ const nodes = ['control', 'worker1'] as const;
 /** `verify` and `drill` are the files (URLs) of those programs. */
 export type AcceptanceProgram = Program & { verify: string; drill: string };
 
-/** TAP on stdout. Gives the exit code: 0 met, 1 not met, 2 could not run. */
-export function acceptance(program: AcceptanceProgram): Promise<number> {
+const usage = `usage: node verifier/dist/acceptance.js
+The specification's acceptance list, from a clean state to a clean state: a point of TAP for each criterion.
+It starts ${nodes.join(' and ')} itself, runs every drill, and destroys what it made.
+  PLATFORM=  vagrant proves everything; elsewhere it is a rehearsal
+  STRICT=1   nothing may be skipped, so a rehearsal is red
+  SCALE=     every deadline so many times as long; ORDERS_STATE= another state folder
+Exit 0 met, or rehearsed where all else held; 1 not met, 2 could not run.`;
+
+/** TAP on stdout. Exit code 0 met, or rehearsed (red under STRICT=1), 1 not met, 2 could not run. */
+export async function acceptance(program: AcceptanceProgram): Promise<number> {
   const { args, env } = program;
+  const answered = await answerHelp('acceptance', args, usage);
+  if (answered !== undefined) return answered;
   const itself = `TARGETS and NODE are not taken: acceptance starts ${nodes.join(' and ')} itself`;
   const refuse = () => [
     ...args.length > 0 ? ['no arguments are taken, but PLATFORM STRICT ORDERS_STATE SCALE are'] : [],
@@ -28,7 +41,7 @@ export function acceptance(program: AcceptanceProgram): Promise<number> {
 }
 
 /** The parent: whatever becomes of the child, what it made is destroyed before this returns. */
-async function supervise({ file, env }: AcceptanceProgram, { control }: Begun): Promise<number> {
+async function supervise({ file, env }: AcceptanceProgram, { control, options }: Begun): Promise<number> {
   const used = await orCannotRun(control.memory());
   // it ends by destroying what it made, and must not take an operator's orders with it
   if (used !== undefined) {
@@ -36,11 +49,14 @@ async function supervise({ file, env }: AcceptanceProgram, { control }: Begun): 
     throw new CannotRun(`platform ${used.platform} is in use; ${advice}`);
   }
   onSignals(name => say(`${name}: destroying what was made first, please wait`));
-  const onEnd = ({ fault }: { fault: string | null }) => [`verdict: acceptance ${fault === null ? 'met' : 'not met'}`];
-  const report = await runTests(file, [], { env, onEnd });
+  const onEnd = ({ points, fault }: Pick<Report, 'points' | 'fault'>) => [
+    ...firstRed(points), acceptanceVerdict(points, fault),
+  ];
+  const evidence = await openEvidence({ name: 'acceptance', env, root, options, control });
+  const report = await runTests(file, [], evidence.watch({ env, onEnd }));
   if (report.cannotRun !== undefined) say(report.cannotRun);
   const gone = await destroyLeft(control);
-  return gone ? report.exit : 1;
+  return evidence.keep(report, gone ? report.exit : 1);
 }
 
 /** Gives whether nothing is left. */
@@ -62,8 +78,9 @@ async function prove({ env, verify, drill, stage }: AcceptanceProgram, { options
   const running = new Set<Running>();
   // these steer only what an operator types
   const { TARGETS: _targets, EXPECT: _expect, ...bare } = env;
-  const run = async (file: string, args: string[], on: readonly string[], deadlineMs: number): Promise<Ended> => {
-    const one = startProgram(file, args, { ...bare, NODE: on.join(' ') });
+  type Run = (file: string, args: string[], on: readonly string[], deadlineMs: number, more?: object) => Promise<Ended>;
+  const run: Run = async (file, args, on, deadlineMs, more = {}) => {
+    const one = startProgram(file, args, { ...bare, ...more, NODE: on.join(' ') });
     running.add(one);
     // asked to end, never killed: a drill still has to undo what it broke
     const late = setTimeout(one.end, deadlineMs);
@@ -81,7 +98,7 @@ async function prove({ env, verify, drill, stage }: AcceptanceProgram, { options
   const list = criteria({
     options, control, nodes,
     drills: drills.map(({ name }) => name),
-    verify: (on, deadlineMs) => run(verify, [], on, deadlineMs),
+    verify: (on, deadlineMs, strict = false) => run(verify, [], on, deadlineMs, { STRICT: strict ? '1' : '' }),
     drill: (name, node, deadlineMs) => run(drill, [name], [node], deadlineMs),
   });
   await climb(stage, list, { id: { node: nodes[0] }, label: '', strict: options.strict });

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { messageOf } from '#infra/platform';
 import type { Control, ControlOptions } from '#infra/control';
 import type { Env } from '#infra/settings';
+import { OwnTrouble } from '../checks/climb.ts';
 import { readOptions } from '../options.ts';
 import type { Options } from '../options.ts';
 import type { Stage } from '../results/registry.ts';
@@ -15,6 +16,8 @@ export type Program = {
   file: string;
   stage: Stage;
   openControl: (options: ControlOptions) => Control;
+  /** The share of each span for which something is watched; all of it when not given. */
+  pace?: number;
 };
 /** A program that has read what the operator asks for. */
 export type Begun = { options: Options; control: Control };
@@ -43,7 +46,7 @@ export async function begin(
     const control = await orCannotRun(open());
     return await act({ options: read.options, control });
   } catch (error) {
-    if (error instanceof CannotRun) return end(name, env, error.message);
+    if (error instanceof CannotRun || error instanceof OwnTrouble) return end(name, env, error.message);
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 // What there is to look at: each target with its node and its ledger, and nodes that should be up and are not.
 import { join } from 'node:path';
 import type { Control } from '#infra/control';
-import type { Facts, Outcome, Target } from '#infra/platform';
+import type { Facts, Outcome, PlatformName, Target } from '#infra/platform';
 import { addressOf } from '../client/address.ts';
 import type { Options } from '../options.ts';
 import { orCannotRun } from './program.ts';
@@ -9,12 +9,16 @@ import { orCannotRun } from './program.ts';
 /** `node` is undefined for a target that no node of ours answers to. `ledger` is the file of what it has promised. */
 export type Found = { target: Target; node: string | undefined; ledger: string };
 
-/** Targets by TARGETS at their word, else those nodes that are up; sends nothing to any of them. */
-export async function findTargets(options: Options, control: Control): Promise<{ found: Found[]; notUp: string[] }> {
+/** `notUp`: nodes that should be up and are not. `platform` is undefined where it is not known. */
+export type Finding = { found: Found[]; notUp: string[]; platform: PlatformName | undefined };
+
+/** Targets by TARGETS at their word, else the nodes that were asked for; sends nothing to any of them. */
+export async function findTargets(options: Options, control: Control): Promise<Finding> {
   const ledgerOf = (name: string) => join(options.state, 'ledger', `${name}.jsonl`);
   if (options.targets.length > 0) {
     // Only to know whose facts to ask for: where to look was said, and holds without any control at all.
     const known = await control.targets(['all']).catch(() => []);
+    const memory = await control.memory().catch(() => undefined);
     return {
       found: options.targets.map(target => ({
         target,
@@ -22,16 +26,20 @@ export async function findTargets(options: Options, control: Control): Promise<{
         ledger: ledgerOf(`${target.host}_${target.port}`.replaceAll(':', '.')),
       })),
       notUp: [],
+      platform: options.platform ?? memory?.platform,
     };
   }
   const up = await orCannotRun(control.targets());
-  const platform = options.platform ?? (await orCannotRun(control.memory()))?.platform ?? 'unknown';
-  // of all nodes those that are up are meant; none up is as much as one that is not
-  const asked = options.nodes === 'all' ? [] : await orCannotRun(control.chosenNodes());
+  const memory = await orCannotRun(control.memory());
+  const platform = options.platform ?? memory?.platform;
+  // all nodes are those that anybody has asked for at `up`, whether or not they have started
+  const asked = options.nodes === 'all' ? memory?.nodes ?? [] : await orCannotRun(control.chosenNodes());
   const notUp = asked.filter(name => !up.some(({ node }) => node === name));
+  const ledger = (node: string) => ledgerOf(`${platform ?? 'unknown'}-${node}`);
   return {
-    found: up.map(target => ({ target, node: target.node, ledger: ledgerOf(`${platform}-${target.node}`) })),
+    found: up.map(target => ({ target, node: target.node, ledger: ledger(target.node) })),
     notUp: up.length === 0 && notUp.length === 0 ? ['all'] : notUp,
+    platform,
   };
 }
 

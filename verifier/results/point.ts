@@ -17,6 +17,11 @@ export type Point = {
   said: string[];
 };
 
+/** `1 order`, `2 orders`. */
+export function counted(many: number, what: string): string {
+  return `${many} ${what}${many === 1 ? '' : 's'}`;
+}
+
 /** The checks among points, without the drills that they belong to. */
 export function checksOf(points: readonly Point[]): Point[] {
   return points.filter(({ id }) => id.drill === undefined || id.check !== undefined);
@@ -25,6 +30,12 @@ export function checksOf(points: readonly Point[]): Point[] {
 /** Those checks that were looked at and did not hold. */
 export function brokenOf(points: readonly Point[]): Point[] {
   return checksOf(points).filter(({ held, skip }) => !held && skip === undefined);
+}
+
+/** The first red once more, for the end of a report. */
+export function firstRed(points: readonly Point[]): string[] {
+  const [first] = brokenOf(points);
+  return first === undefined ? [] : [`first red: ${first.claim}: ${first.error ?? 'no reason'}`];
 }
 
 /** `control ready: readiness is 200: wanted 200, saw 503; …`: what broke, and why. */

@@ -4,7 +4,8 @@ import type { Id } from './point.ts';
 
 /** `blockedBy` is the rung that broke below a check that is skipped for it. */
 export type Registered = { id: Id; blockedBy?: string };
-type Run = (t: Pick<TestContext, 'diagnostic'>) => Promise<void>;
+/** `skip` where a test may find out that it cannot look. */
+type Run = (t: Pick<TestContext, 'diagnostic'> & Partial<Pick<TestContext, 'skip'>>) => Promise<void>;
 /** Takes points with their ids: node:test, or whoever wants to know without it whether a system is sound. */
 export type Stage = { test: (name: string, options: Registered & { skip?: string }, run: Run) => Promise<void> };
 
@@ -20,7 +21,7 @@ export function stageOf(parent: { test: TestContext['test'] }): Stage {
   };
 }
 
-/** Gives the name. Two tests of one name could not be told apart: that is a bug, and thrown. */
+/** Gives the name. Two tests of one name could not be distinguished: that is a bug, and thrown. */
 export function register(name: string, entry: Registered): string {
   if (registered.has(name)) throw new Error(`two tests are named "${name}"`);
   registered.set(name, entry);

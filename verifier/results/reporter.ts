@@ -1,23 +1,25 @@
 // The reporter that node:test loads in test programs: hands the text of its own, and each point as data, to the parent.
 import { tap } from 'node:test/reporters';
+import { fold } from './fold.ts';
+import type { Event } from './fold.ts';
 import { checksOf } from './point.ts';
 import type { Point } from './point.ts';
 import { lookUp } from './registry.ts';
+import type { Ladder } from './verdict.ts';
+import type { Watched } from './watched.ts';
 
 /**
- * What the parent is sent. `said` belongs to the point before it; `planned`: the run has come to its end; `halted`:
- * a drill is about to halt its node (true), or has started it again.
+ * What the parent is sent. `begun`: the claim that is looked at from now on; `ms` is how long a point took; `said`
+ * belongs to the point before it; `planned`: the run has come to its end; `scope`: what verify is going to look at;
+ * `halted`: a drill is about to halt its node (true), or has started it again; `watched`: what a drill's probes saw;
+ * `ladder`: what verify said during a drill's fault.
  */
 export type Message =
-  | { tap: string } | { point: Point } | { said: string } | { planned: true } | { cannotRun: string }
-  | { halted: boolean };
-type Event = {
-  type: string;
-  data: {
-    name?: string; nesting: number; testNumber?: number; skip?: string | boolean; message?: string; count?: number;
-    details?: { duration_ms?: number; error?: Error & { cause?: unknown } };
-  };
-};
+  | { tap: string } | { begun: string } | { point: Point; ms: number } | { said: string } | { planned: true }
+  | { cannotRun: string } | { scope: Scope } | { halted: boolean } | { watched: Watched }
+  | { drill: string; ladder: Ladder };
+/** `rehearsal`: the nodes are plain processes, which is not the runtime that is specified. */
+export type Scope = { targets: string[]; rehearsal: boolean };
 
 // stray output goes to stderr, whose reader may hang up early: that ends the talk, not the run
 process.stdout.on('error', () => undefined);
@@ -27,7 +29,7 @@ process.stderr.on('error', () => undefined);
 export default async function* report(source: AsyncIterable<Event>): AsyncGenerator<never> {
   // its declared type asks for the events of one version of Node
   const write = tap as unknown as (events: AsyncIterable<Event>) => AsyncIterable<string>;
-  for await (const text of write(watched(source))) send({ tap: text });
+  for await (const text of write(fold(watched(source)))) send({ tap: text });
 }
 
 /** The same events; before a plan over nothing that was looked at, a point that is red: that is no good run. */
@@ -36,10 +38,11 @@ async function* watched(source: AsyncIterable<Event>): AsyncGenerator<Event> {
   let planned = false;
   for await (const event of source) {
     const { type, data } = event;
+    if (type === 'test:dequeue' && data.name !== undefined) send({ begun: data.name });
     if (type === 'test:pass' || type === 'test:fail') {
       const point = pointOf(event);
       points.push(point);
-      send({ point });
+      send({ point, ms: Math.round(data.details?.duration_ms ?? 0) });
     }
     // what comes after the plan are totals of node:test
     if (type === 'test:diagnostic' && points.length > 0 && !planned) send({ said: data.message ?? '' });

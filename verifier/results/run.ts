@@ -2,10 +2,11 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess, StdioOptions } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { brokenOf, checksOf } from './point.ts';
+import { brokenOf, checksOf, counted } from './point.ts';
 import type { Point } from './point.ts';
 import type { Message } from './reporter.ts';
 import { exitAfter, onSignals } from './signals.ts';
+import { openOutput, openProgress } from './terminal.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 /** `exit`: 0 held, 1 broken, 2 could not run (`cannotRun` says why), 128 + n after a signal to this process. */
@@ -19,11 +20,19 @@ export type RunOptions = {
   /** A file descriptor that the program holds on to for as long as it lives (a lock). */
   hold?: number;
   onMessage?: (message: Message) => void;
+  /** How long the whole may take; asked again and again, since it may hang on what the program has told meanwhile. */
+  limitMs?: () => number;
+  /** What was planned and is not among the points, by name. */
+  missing?: (points: readonly Point[]) => string[];
+  /** Hears what is written to stdout. */
+  onTap?: (text: string) => void;
 };
 /** A program that was started and can be asked to end. */
 export type Running = { ended: Promise<Ended>; end: () => void };
 
 const MARK = 'ORDERS_TESTS_CHILD';
+/** A program that is asked to end because it is late has so long to do it. */
+const ENDING_MS = 5_000;
 
 /** True in the program that was started by `runTests`: it shall define its tests. */
 export function isTestProgram(env: Env): boolean {
@@ -35,34 +44,75 @@ export function isTestProgram(env: Env): boolean {
  * each SIGINT, SIGTERM, SIGHUP reaches it exactly once, from here. What it writes itself goes to stderr.
  */
 export async function runTests(file: string, args: readonly string[], options: RunOptions): Promise<Report> {
-  const { env, onEnd = () => [], hold, onMessage = () => undefined } = options;
+  const { env, onEnd = () => [], hold, limitMs, missing = () => [] } = options;
+  const { onMessage = () => undefined, onTap = () => undefined } = options;
   const began = performance.now();
-  const write = patientWriter();
-  const reporter = new URL('./reporter.js', import.meta.url).href;
-  const argv = ['--test-reporter', reporter, '--test-reporter-destination', 'stdout', fileURLToPath(file), ...args];
-  const stdio: StdioOptions = ['ignore', 2, 2, 'ipc', ...hold === undefined ? [] : [hold]];
-  const child = spawn(process.execPath, argv, { env: { ...programEnv(env), [MARK]: '1' }, detached: true, stdio });
+  const output = openOutput();
+  const write = (text: string) => {
+    output.write(text);
+    onTap(text);
+  };
+  const progress = openProgress(process.stderr, env);
+  const child = spawnTests(file, args, env, hold);
   let exit: number | undefined;
   const signals = onSignals(name => {
     exit = exitAfter(name);
     child.kill(name);
   });
+  let now = 'nothing yet';
+  const limit = limitMs === undefined ? undefined : endWhenLate(child, limitMs);
   const { points, cannotRun, tapped, ...end } = await hear(child, message => {
+    progress.hide();
     if ('tap' in message) write(message.tap);
-    else tellStarter(message);
+    else tell(message);
+    if ('begun' in message) {
+      now = message.begun;
+      progress.show(now);
+    }
     onMessage(message);
   });
+  const lateMs = limit?.stop();
+  progress.close();
   signals.stop();
   if (!tapped) write('TAP version 13\n');
   if (cannotRun !== undefined) write(`Bail out! ${cannotRun}\n`);
-  const begun = tapped || cannotRun !== undefined || end.signal !== null;
+  const begun = tapped || cannotRun !== undefined || end.signal !== null || lateMs !== undefined;
   // it left before its first point: that must not read as a good run
   if (!begun) write('not ok 1 - something was looked at\n1..1\n');
-  const fault = cannotRun ?? findFault(points, { ...end, planned: end.planned || !begun });
+  const late = lateMs === undefined ? undefined : `not finished within ${lateMs} ms; what was looked at: ${now}`;
+  const fault = cannotRun
+    ?? findFault(points, { ...end, late, missing: missing(points), planned: end.planned || !begun });
   if (fault !== null && cannotRun === undefined) write(`# ${fault}\n`);
   onEnd({ points, fault, cannotRun }).forEach(line => write(`# ${line}\n`));
-  exit ??= cannotRun !== undefined ? 2 : fault === null ? 0 : 1;
-  return { points, fault, cannotRun, exit, ms: Math.round(performance.now() - began) };
+  const unwritten = await output.flush();
+  exit ??= cannotRun !== undefined ? 2 : fault !== null ? 1 : unwritten !== undefined ? 2 : 0;
+  const ms = Math.round(performance.now() - began);
+  return { points, fault: fault ?? unwritten ?? null, cannotRun: cannotRun ?? unwritten, exit, ms };
+}
+
+function spawnTests(file: string, args: readonly string[], env: Env, hold: number | undefined): ChildProcess {
+  const reporter = new URL('./reporter.js', import.meta.url).href;
+  const argv = ['--test-reporter', reporter, '--test-reporter-destination', 'stdout', fileURLToPath(file), ...args];
+  const stdio: StdioOptions = ['ignore', 2, 2, 'ipc', ...hold === undefined ? [] : [hold]];
+  return spawn(process.execPath, argv, { env: { ...programEnv(env), [MARK]: '1' }, detached: true, stdio });
+}
+
+/** Asks it to end when it is late, and ends it when it does not. `stop` gives the limit that it has passed. */
+function endWhenLate(child: ChildProcess, limitMs: () => number): { stop: () => number | undefined } {
+  const began = performance.now();
+  let passed: number | undefined;
+  const timer = setInterval(() => {
+    const limit = limitMs();
+    if (performance.now() - began > limit + ENDING_MS) child.kill('SIGKILL');
+    else if (performance.now() - began > limit && passed === undefined) {
+      passed = limit;
+      child.kill('SIGTERM');
+    }
+  }, 100);
+  return { stop: () => {
+    clearInterval(timer);
+    return passed;
+  } };
 }
 
 /** Runs one of our programs as an operator would, but takes its points instead of its TAP. */
@@ -79,30 +129,42 @@ export function startProgram(file: string, args: readonly string[], env: Env): R
 
 /** In the test program: it could not begin, and says why. */
 export function cannotRun(why: string): void {
-  tellStarter({ cannotRun: oneLine(why) });
+  tell({ cannotRun: oneLine(why) });
 }
 
 /** Ends a program that could not begin: TAP says so, stderr says so, exit 2. */
 export function bailOut(program: string, why: string): number {
-  const write = patientWriter();
-  write(`TAP version 13\nBail out! ${oneLine(why)}\n`);
-  tellStarter({ cannotRun: oneLine(why) });
+  openOutput().write(`TAP version 13\nBail out! ${oneLine(why)}\n`);
+  tell({ cannotRun: oneLine(why) });
   process.stderr.write(`${program}: ${why.trim()}\n`);
   return 2;
 }
 
 /** What a run came to, without its names: nothing looked at is red, and so is a run that ended before its plan. */
-export function findFault(points: readonly Point[], end: Omit<End, 'tapped'>): string | null {
+export function findFault(points: readonly Point[], end: Omit<End, 'tapped'> & Shortfall): string | null {
   const checks = checksOf(points);
   const looked = checks.filter(({ skip }) => skip === undefined);
-  const broken = brokenOf(points);
+  const { late, missing = [] } = end;
+  if (late !== undefined) return late;
   if (end.signal !== null) return `ended by ${end.signal} before its plan`;
-  if (broken.length > 0) return `${broken.length} of ${looked.length} checks broken`;
+  const broken = brokenOf(points).length;
+  const troubles = [
+    ...broken > 0 ? [`${broken} of ${looked.length} checks broken`] : [],
+    ...end.planned && missing.length > 0 ? [tellMissing(missing)] : [],
+  ];
+  if (troubles.length > 0) return troubles.join('; ');
   if (!end.planned) return 'ended before its plan';
   if (looked.length === 0) return `zero checks run${checks.length > 0 ? `, ${checks.length} skipped` : ''}`;
   return end.code === 0 ? null : `ended with ${end.code} although every check held`;
 }
 
+function tellMissing(missing: readonly string[]): string {
+  const more = missing.length > 8 ? ` and ${missing.length - 8} more` : '';
+  return `${counted(missing.length, 'planned check')} did not run: ${missing.slice(0, 8).join(', ')}${more}`;
+}
+
+/** What came too late, and what was planned and did not come at all. */
+type Shortfall = { late?: string | undefined; missing?: readonly string[] };
 type End = { code: number | null; signal: string | null; planned: boolean; tapped: boolean };
 type Heard = End & { points: Point[]; cannotRun: string | undefined };
 
@@ -125,8 +187,8 @@ async function hear(child: ChildProcess, take: (message: Message) => void): Prom
   });
 }
 
-// Whoever started this process as a program of ours is told what is found, as it is found.
-function tellStarter(message: Message): void {
+/** Whoever started this process as a program of ours hears what is found, as it is found. */
+export function tell(message: Message): void {
   process.send?.(message, undefined, undefined, () => undefined);
 }
 
@@ -135,14 +197,6 @@ function programEnv(env: Env): NodeJS.ProcessEnv {
   // third may do anything; the last is for one child only.
   const left = ['NODE_TEST_CONTEXT', 'NODE_USE_ENV_PROXY', 'NODE_OPTIONS', MARK];
   return Object.fromEntries(Object.entries(env).filter(([name]) => !left.includes(name)));
-}
-
-// A reader that hangs up early (`| head -3`) ends the writing, not the run: what is under way has to be finished.
-function patientWriter(): (text: string) => void {
-  let gone = false;
-  process.stdout.on('error', () => { gone = true; });
-  process.stderr.on('error', () => undefined);
-  return text => { if (!gone) process.stdout.write(text); };
 }
 
 function oneLine(text: string): string {

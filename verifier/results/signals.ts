@@ -9,7 +9,7 @@ export function exitAfter(name: Signal): number {
   return 128 + numbers[name];
 }
 
-/** While this is in force no signal ends the process, however often it comes; each is told. */
+/** While this is in force no signal ends the process, however often it comes; each is reported. */
 export function onSignals(tell: (name: Signal) => void): { stop: () => void } {
   names.forEach(name => process.on(name, tell));
   return { stop: () => names.forEach(name => process.off(name, tell)) };

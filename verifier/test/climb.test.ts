@@ -25,7 +25,7 @@ const holds: Check = { id: 'good', claim: 'holds', run: async say => say('a word
 const breaks: Check = { id: 'bad', claim: 'breaks', run: async () => { throw broken('a:1 low', 'x', 'y'); } };
 const endsOf = (told: Told[]) => told.map(({ end }) => end);
 
-test('rungs are climbed in order, each point has its ids, and what is said is told', async () => {
+test('rungs are climbed in order, each point has its ids, and what is said is reported', async () => {
   const { stage, told } = openStage();
   const rungs = [{ name: 'low', checks: [holds] }, { name: 'high', checks: [holds] }];
   assert.equal(await climb(stage, rungs, { id: { node: 'node', drill: 'd' } }), null);
@@ -36,7 +36,7 @@ test('rungs are climbed in order, each point has its ids, and what is said is to
   ]);
 });
 
-test('a label stands in place of the node, and may be nothing', async () => {
+test('a label takes the place of the node, and may be nothing', async () => {
   const { stage, told } = openStage();
   await climb(stage, [{ name: 'low', checks: [holds] }], { id, label: 'drill' });
   await climb(stage, [{ name: 'low', checks: [holds] }], { id, label: '' });
@@ -73,12 +73,16 @@ test('a skip has a reason; without one the check runs', async () => {
   assert.deepEqual(endsOf(told), ['skip no engine', 'skip asked late', 'held', 'held']);
 });
 
-test('strict takes no skip, but blocked stays blocked', async () => {
+test('strict takes no skip; what was not looked at is red and blocks nothing, and blocked stays blocked', async () => {
   const { stage, told } = openStage();
   const skipped = { ...holds, skip: 'no engine' };
-  const rungs = [{ name: 'low', checks: [skipped] }, { name: 'high', checks: [skipped] }];
-  assert.equal(await climb(stage, rungs, { id, strict: true }), 'low');
-  assert.deepEqual(endsOf(told), ['Error: not checked: no engine (STRICT=1 takes no skip)', 'skip blocked by low']);
+  const named = (name: string, ...checks: Check[]) => ({ name, checks });
+  const red = 'Error: not checked: no engine (STRICT=1 takes no skip)';
+  assert.equal(await climb(stage, [named('low', skipped), named('high', holds)], { id, strict: true }), null);
+  assert.deepEqual(endsOf(told.splice(0)), [red, 'held']);
+  const rungs = [named('low', skipped), named('mid', breaks), named('high', skipped)];
+  assert.equal(await climb(stage, rungs, { id, strict: true }), 'mid');
+  assert.deepEqual(endsOf(told), [red, 'Error: a:1 low: wanted x, saw y', 'skip blocked by mid']);
 });
 
 test('a sight carries no stack', () => {

@@ -51,7 +51,8 @@ export function openFakeControl({ env, root }: ControlOptions): Control {
   return {
     settings: read.settings,
     memory: ask('memory'), chosenNodes: ask('chosenNodes'), up: ask('up'), halt: ask('halt'), destroy: ask('destroy'),
-    status: ask('status'), logs: ask('logs'), targets: ask('targets'), facts: ask('facts'), journal: ask('journal'),
+    status: ask('status'), logs: ask('logs'), targets: ask('targets'), facts: ask('facts'),
+    leaks: ask('leaks'), journal: ask('journal'),
     faultsInPlace: ask('faultsInPlace'), inject: ask('inject'), recover: ask('recover'),
     beginDrill: async (node, name) => {
       const told: { heldBy: Holder } | undefined = await ask('beginDrill')(node, name);

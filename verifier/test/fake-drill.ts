@@ -1,6 +1,7 @@
 // The drill program with the real control, over a platform that asks the test for everything it does.
 import { request } from 'node:http';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { openControl } from '#infra/control';
 import type { ControlOptions } from '#infra/control';
 import { faultNames } from '#infra/platform';
@@ -25,12 +26,14 @@ function openFakePlatform(port: number): Platform {
     name: 'process',
     up: () => ask('up')(), halt: () => ask('halt')(), destroy: () => ask('destroy')(), status: () => ask('status')(),
     logs: () => ask('logs')(), targets: () => ask('targets')(), facts: () => ask('facts')(),
+    leaks: () => ask('leaks')(),
     mend: () => ask('recover')(),
     faults: Object.fromEntries(faultNames.map(name => [name, faultOf(name)])) as Faults,
   };
 }
 
-function post(port: number, body: unknown[]): Promise<never> {
+/** Asks the test, which plays the platform. */
+export function post(port: number, body: unknown[]): Promise<never> {
   return new Promise((resolve, reject) => {
     request({ port, host: '127.0.0.1', method: 'POST', agent: false }, answer => {
       let text = '';
@@ -44,8 +47,9 @@ function post(port: number, body: unknown[]): Promise<never> {
 }
 
 const { argv, env } = process;
-if (env['TEST_PLATFORM_PORT'] !== undefined) {
+if (env['TEST_PLATFORM_PORT'] !== undefined && argv[1] === fileURLToPath(import.meta.url)) {
   process.exitCode = await drill({
     args: argv.slice(2), env, file: import.meta.url, stage: stageOf({ test }), openControl: openFakeControl,
+    verify: new URL('./pretended-verify.js', import.meta.url).href,
   });
 }

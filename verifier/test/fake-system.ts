@@ -6,10 +6,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { openControl } from '#infra/control';
+import type { Control } from '#infra/control';
 import { openJournal } from '#infra/journal';
 import type { Journal } from '#infra/journal';
+import { faultNames } from '#infra/platform';
+import type { Fault, Node, Platform, Spoilt } from '#infra/platform';
+import { drills } from '../drills/catalogue.ts';
 import { until } from '../client/until.ts';
-import { openHonest } from './honest.ts';
+import { root } from '../programs/program.ts';
+import { commit, openHonest } from './honest.ts';
 import type { Honest, Lie } from './honest.ts';
 import { start } from './program.ts';
 import type { Started } from './program.ts';
@@ -28,6 +34,7 @@ export type FakeSystem = {
   /** The names of the faults in it. */
   left: () => Promise<string[]>;
   up: boolean;
+  play: Play;
   /** `inject db-down` when asked, `inject db-down done` when answered; `recover` alone is of everything. */
   acts: string[];
 };
@@ -35,7 +42,30 @@ export type FakeSystem = {
 /** Done, with nothing to be told; JSON has no undefined. */
 export const done = { done: null };
 const acting = ['inject', 'recover', 'up', 'halt'];
-const ofDatabase = ['db-down', 'db-hung', 'bad-credentials'];
+/** The service cannot store orders while one of these is in place. */
+const ofDatabase = [
+  'db-down', 'db-hung', 'bad-credentials', 'table-locked', 'disk-full', 'network-cut', 'connections-exhausted',
+  'read-only', 'right-revoked',
+];
+
+/** A control over this system in this very process. */
+export function controlOf(system: FakeSystem): Control {
+  const ask = (verb: string) => async (...args: unknown[]): Promise<never> => {
+    return await perform(system, system.play, [verb, ...args]) as never;
+  };
+  const faults = faultNames.map(name => [name, {
+    inject: (_node: Node, spoilt?: Spoilt) => ask('inject')(name, spoilt),
+    recover: () => ask('recover')(name),
+    inPlace: () => ask('inPlace')(name),
+  }] as const);
+  const platform: Platform = {
+    name: 'process',
+    up: ask('up'), halt: ask('halt'), destroy: ask('destroy'), status: ask('status'), logs: ask('logs'),
+    targets: ask('targets'), facts: ask('facts'), leaks: ask('leaks'), mend: () => ask('recover')(),
+    faults: Object.fromEntries<Fault>(faults) as Platform['faults'],
+  };
+  return openControl({ env: system.env, root, say: () => undefined, inDrill: true, open: () => platform });
+}
 
 export async function openFakeSystem(
   t: TestContext, { play = () => undefined, lie }: { play?: Play; lie?: Lie } = {},
@@ -62,11 +92,11 @@ export async function openFakeSystem(
   const { port } = server.address() as AddressInfo;
   const env = {
     PATH: process.env['PATH'] ?? '', TEST_PLATFORM_PORT: String(port),
-    PLATFORM: 'process', ORDERS_STATE: state, SCALE: '0.5',
+    PLATFORM: 'process', ORDERS_STATE: state, SCALE: '0.5', COMMIT: commit,
   };
   const journal = openJournal(join(state, 'journal'), ['control', 'worker1', 'worker2']);
   const left = async () => (await journal.read()).map(({ fault }) => fault);
-  const system: FakeSystem = { honest, env, state, journal, left, up: true, acts: [] };
+  const system: FakeSystem = { honest, env, state, journal, left, up: true, play, acts: [] };
   return system;
 }
 
@@ -94,6 +124,8 @@ function honestly(system: FakeSystem, verb: string, fault: unknown): unknown {
   switch (verb) {
     case 'targets': return system.up ? [honest.target] : [];
     case 'facts': return { done: factsOf(system) };
+    case 'leaks': return { done: [] };
+    case 'verify': return redRung(system, fault);
     // what ends a process has healed as soon as its supervisor has started it again
     case 'inPlace': return ofDatabase.includes(String(fault)) && !honest.database;
     case 'inject': if (ofDatabase.includes(String(fault))) honest.database = false; return done;
@@ -104,10 +136,21 @@ function honestly(system: FakeSystem, verb: string, fault: unknown): unknown {
   }
 }
 
-function factsOf({ honest }: FakeSystem): object {
+const durability = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on', data_checksums: 'on' };
+
+/** Where verify is red while a fault is in place; null when it is green. */
+export async function redRung({ honest, left }: FakeSystem, expect: unknown): Promise<string | null> {
+  const faults = honest.database ? [] : await left();
+  const drill = drills.find(one => one.faults.some(fault => faults.includes(fault)));
+  return expect === 'unready' ? null : drill?.red?.[0] ?? null;
+}
+
+/** What a platform that keeps its word says of this system. */
+export function factsOf({ honest }: FakeSystem): Record<string, object | string | boolean> {
   const program = { pid: 1, state: 'running', restart_count: 0, started_at: null, listening: null };
   return {
     platform: 'process', node: 'control', containers: false, reason: 'nothing contains a fake', user: 'nobody',
+    boot_id: 'a boot', durability,
     api: program, db: { ...program, state: honest.database ? 'running' : 'stopped' },
   };
 }

@@ -20,13 +20,13 @@ async function file(t: TestContext): Promise<string> {
 }
 
 test('no file is no promise', async t => {
-  assert.deepEqual(await readLedger(await file(t)), { promised: [], unreadable: 0 });
+  assert.deepEqual(await readLedger(await file(t)), { promised: [], torn: 0, unreadable: 0 });
 });
 
 test('promises come back in order', async t => {
   const path = await file(t);
   for (const id of [1, 2]) await appendLedger(path, order(id));
-  assert.deepEqual(await readLedger(path), { promised: [order(1), order(2)], unreadable: 0 });
+  assert.deepEqual(await readLedger(path), { promised: [order(1), order(2)], torn: 0, unreadable: 0 });
 });
 
 test('promises of two runs at once do not mix', async t => {
@@ -36,19 +36,21 @@ test('promises of two runs at once do not mix', async t => {
   assert.deepEqual([new Set(promised.map(({ order_id }) => order_id)).size, unreadable], [20, 0]);
 });
 
-test('a line that a crash tore is counted, and does not swallow the next', async t => {
+test('a line that a crash tore is counted as that, last or not, and does not swallow the next', async t => {
   const path = await file(t);
   await appendLedger(path, order(1));
   await appendFile(path, '{"order_id":"id-2","sym');
+  assert.deepEqual(await readLedger(path), { promised: [order(1)], torn: 1, unreadable: 0 });
   await appendLedger(path, order(3));
-  assert.deepEqual(await readLedger(path), { promised: [order(1), order(3)], unreadable: 1 });
+  await appendLedger(path, order(4));
+  assert.deepEqual(await readLedger(path), { promised: [order(1), order(3), order(4)], torn: 1, unreadable: 0 });
 });
 
 test('a line that is no promise is counted', async t => {
   const path = await file(t);
   await appendLedger(path, order(1));
   await appendFile(path, `null\n7\n{}\n${JSON.stringify({ ...order(2), qty: 1 })}\n\n`);
-  assert.deepEqual(await readLedger(path), { promised: [order(1)], unreadable: 4 });
+  assert.deepEqual(await readLedger(path), { promised: [order(1)], torn: 0, unreadable: 4 });
   assert.equal((await readFile(path, 'utf8')).split('\n')[0], JSON.stringify(order(1)));
 });
 

@@ -30,6 +30,19 @@ test('every variable is read', () => {
   assert.equal(scaled(1001), 2503);
 });
 
+test('a commit is one word of 7 to 64 characters; all or a sample is 0 or 1', () => {
+  const read = (env: Record<string, string>) => {
+    const { options } = { options: undefined, ...readOptions(env, '/house') };
+    return options && [options.commit, options.all];
+  };
+  assert.deepEqual(read({}), [undefined, false]);
+  assert.deepEqual(read({ COMMIT: 'c0ffee1', ALL: '1' }), ['c0ffee1', true]);
+  for (const COMMIT of ['c0ffee', 'a'.repeat(65), 'c0ffee 1', '$(id)xx']) {
+    assert.equal(read({ COMMIT }), undefined, COMMIT);
+  }
+  assert.equal(read({ ALL: 'yes' }), undefined);
+});
+
 test('all complaints come at once, each with what would be right', () => {
   const read = readOptions({
     TARGETS: 'host', EXPECT: 'Ready', STRICT: 'true', KILLS: '0', SCALE: '1e1', NODE: 'a;b', PLATFORM: 'kvm',

@@ -11,9 +11,9 @@ import { root } from '../programs/program.ts';
 
 export type RealStack = { state: string; env: Record<string, string>; control: Control; remove: () => Promise<void> };
 
-/** Up when it resolves. `remove` leaves nothing. */
+/** Up when it resolves. `remove` leaves nothing. `checkout` is whose service is run. */
 export async function openRealStack(
-  platform: PlatformName = 'process', more: Record<string, string> = {},
+  platform: PlatformName = 'process', more: Record<string, string> = {}, checkout = root,
 ): Promise<RealStack> {
   const state = await mkdtemp(join(tmpdir(), 'orders-stack-'));
   const env = {
@@ -25,7 +25,7 @@ export async function openRealStack(
   // base images are those of the machine
   await copyFile(join(root, '.state/images.env'), join(state, 'images.env')).catch(() => undefined);
   const said: string[] = [];
-  const control = openControl({ env, root, say: line => said.push(line) });
+  const control = openControl({ env, root: checkout, say: line => said.push(line) });
   const remove = async () => {
     needDone(await control.destroy(), said);
     await rm(state, { recursive: true });

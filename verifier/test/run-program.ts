@@ -29,6 +29,12 @@ const kinds: Record<string, () => void> = {
   proxied: () => void stage.test('a', { id }, async () => {
     if (env['NODE_USE_ENV_PROXY'] ?? env['NODE_TEST_CONTEXT'] ?? env['NODE_OPTIONS']) throw new Error('inherited');
   }),
+  hangs: () => void stage.test('a', { id }, () => new Promise(() => { setInterval(() => undefined, 1_000); })),
+  stays: () => {
+    process.on('SIGTERM', () => undefined);
+    kinds['hangs']?.();
+  },
+  short: () => void stage.test('a', { id }, async () => {}),
   talks: () => void stage.test('a', { id }, async () => {
     for (let i = 0; i < 30; i += 1) {
       process.stderr.write('talk\n');
@@ -46,5 +52,8 @@ const kinds: Record<string, () => void> = {
 if (isTestProgram(env)) kinds[argv[2] ?? '']?.();
 else {
   const onEnd = ({ fault }: { fault: string | null }) => [`end: ${fault}`];
-  process.exitCode = (await runTests(import.meta.url, argv.slice(2), { env, onEnd })).exit;
+  const kind = argv[2] ?? '';
+  const missing = () => kind === 'short' ? ['n r other'] : [];
+  const limit = ['hangs', 'stays'].includes(kind) ? { limitMs: () => 1_500 } : {};
+  process.exitCode = (await runTests(import.meta.url, argv.slice(2), { env, onEnd, missing, ...limit })).exit;
 }

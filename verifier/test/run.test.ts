@@ -6,7 +6,8 @@ import { start } from './program.ts';
 import type { Ended } from './program.ts';
 
 const program = fileURLToPath(new URL('run-program.js', import.meta.url));
-const inherited = { NODE_TEST_CONTEXT: 'child-v8', NODE_USE_ENV_PROXY: '1', NODE_OPTIONS: '--no-warnings' };
+const options = '--no-warnings --test-reporter=spec';
+const inherited = { NODE_TEST_CONTEXT: 'child-v8', NODE_USE_ENV_PROXY: '1', NODE_OPTIONS: options };
 const env = { PATH: process.env['PATH'] ?? '', ...inherited };
 const run = (kind: string): Promise<Ended> => start(program, [kind], env).ended;
 
@@ -23,6 +24,9 @@ const ends: [kind: string, code: number, last: string, also?: RegExp][] = [
   ['leaves', 1, '# end: zero checks run', red],
   ['mute', 1, '# end: zero checks run', red],
   ['proxied', 0, '# end: null'],
+  ['short', 1, '# end: 1 planned check did not run: n r other'],
+  ['hangs', 1, '# end: not finished within 1500 ms; what was looked at: a'],
+  ['stays', 1, '# end: not finished within 1500 ms; what was looked at: a'],
 ];
 
 describe('a run of tests', { concurrency: 3 }, () => {
@@ -68,7 +72,7 @@ describe('a run of tests', { concurrency: 3 }, () => {
     assert.match(end.stdout, /\n1\.\.300\n/);
   });
 
-  test('with two tests of one name is red: they could not be told apart', async () => {
+  test('with two tests of one name is red: they could not be distinguished', async () => {
     const end = await run('twins');
     assert.equal(end.code, 1);
     // who catches it first depends on the version of Node

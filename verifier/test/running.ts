@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { Entry, Holder, Memory } from '#infra/control';
 import type { Facts, Outcome, Target } from '#infra/platform';
 import { serveControl } from './fake-control.ts';
-import { openHonest } from './honest.ts';
+import { commit, openHonest } from './honest.ts';
 import type { Honest, Lie } from './honest.ts';
 import { start } from './program.ts';
 import type { Ended } from './program.ts';
@@ -31,11 +31,18 @@ export type Run = Ended & { verdict: string };
 
 export const program = fileURLToPath(new URL('verify-program.js', import.meta.url));
 
+/** What became of a check, by its ids. */
+export function fate({ points }: Run, path: string): 'held' | 'broken' | 'skipped' | 'not there' {
+  const point = points.find(({ id: { node, rung, check } }) => `${node}/${rung}/${check}` === path);
+  return point === undefined ? 'not there' : point.skip !== undefined ? 'skipped' : point.held ? 'held' : 'broken';
+}
+
 /** Facts of plain processes. */
 export function plainFacts(node: string): Outcome<Facts> {
   const one = { pid: 1, state: 'running', restart_count: 0, started_at: null, listening: null };
   const why = { containers: false, reason: 'nothing contains them' } as const;
-  return { done: { platform: 'process', node, ...why, user: 'me', api: one, db: one } };
+  const facts = { node, ...why, user: 'me', boot_id: 'a boot', durability: null, api: one, db: one };
+  return { done: { platform: 'process', ...facts } };
 }
 
 export async function openWorld(t: TestContext, up: Target[]): Promise<World> {
@@ -44,7 +51,7 @@ export async function openWorld(t: TestContext, up: Target[]): Promise<World> {
   const { env, setDrills } = await serveControl(t, folder, (verb, args) => answer(world, verb, args));
   const world: World = {
     folder,
-    env: { ...env, PATH: process.env['PATH'] ?? '', ORDERS_STATE: join(folder, 'state'), SCALE: '1' },
+    env: { ...env, PATH: process.env['PATH'] ?? '', ORDERS_STATE: join(folder, 'state'), SCALE: '1', COMMIT: commit },
     up,
     memory: { platform: 'process', nodes: up.map(({ node }) => node), targets: up },
     faults: [],

@@ -15,7 +15,8 @@ const read = readOptions(env, root);
 if ('complaints' in read) throw new Error(read.complaints.join('; '));
 const platform = read.options.platform ?? 'process';
 // what a platform cannot do cannot be interrupted either
-const possible = drills.map(({ name }) => name).filter(name => name !== 'port-dropped');
+const impossible = ['port-dropped', ...platform === 'process' ? ['network-cut', 'loosened'] : []];
+const possible = drills.map(({ name }) => name).filter(name => !impossible.includes(name));
 const chosen = env['DRILLS']?.split(' ') ?? (platform === 'process' ? possible : onDocker);
 const sent = signals.filter(signal => (env['SIGNALS'] ?? signal).split(' ').includes(signal));
 const cases: Case[] = chosen.flatMap(drill => sent.flatMap(signal =>

@@ -50,7 +50,22 @@ test('with all well it tells what runs and what it answers, and places no order'
   assert.ok(world.service.asked.every(asked => asked.startsWith('GET ')));
 });
 
-test('nothing up is told and ends it with 1, whether nothing was started or all was halted', async t => {
+test('with JSON=1 it tells the same as one object', async t => {
+  const world = await openWorld(t);
+  world.service.database = false;
+  world.env['JSON'] = '1';
+  const end = await run(world);
+  assert.equal(end.code, 1);
+  const { good, nodes, targets } = JSON.parse(end.stdout) as { good: boolean; nodes: unknown; targets: unknown[] };
+  assert.deepEqual([good, nodes], [false, world.states]);
+  assert.deepEqual(targets, [{
+    ...world.service.target, tcp: 'held', alive: { good: true, saw: '200' },
+    ready: { good: false, saw: 'connection_refused' }, usable: { good: false, saw: '503 database_unavailable' },
+  }]);
+  assert.equal((await run({ ...world, env: { ...world.env, JSON: 'yes' } })).code, 2);
+});
+
+test('nothing up is reported and ends it with 1, whether nothing was started or all was halted', async t => {
   const world = await openWorld(t);
   world.up = [];
   const halted = await run(world);

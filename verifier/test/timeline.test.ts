@@ -72,7 +72,7 @@ test('probes under way are given up without a sample when they are renewed, and 
   assert.ok(own().every(({ grade, fromMs }) => grade === 'good' && fromMs >= renewedMs));
 });
 
-test('a probe that throws is told to whoever stops the timeline', async () => {
+test('a probe that throws is reported to whoever stops the timeline', async () => {
   const good = async () => ({ grade: 'good' as const, word: '200' });
   const ready = () => Promise.reject(new Error('boom'));
   const timeline = watchTimeline({ tcp: good, health: good, ready, read: good, write: good });

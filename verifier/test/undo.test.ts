@@ -1,4 +1,4 @@
-// What a drill broke is undone however it ends: signals, a crash, a reader that goes away; and told when it could not.
+// What a drill broke is undone however it ends: signals, a crash, a reader that goes away; said when it could not.
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -63,6 +63,6 @@ test('the verdict says yes, no, skipped, and – for what was not looked at', ()
     'contained skipped',
   );
   const states = 'reachable yes · alive yes · versioned – · ready no · usable – · lasting – · contained skipped';
-  assert.equal(verdict(seen, 'ready'), `verdict: ${states}`);
-  assert.match(verdict([], 'unready'), /^verdict: reachable – .* · EXPECT=unready$/);
+  assert.equal(verdict(seen, 'ready'), `verdict: listening – · published – · ${states}`);
+  assert.match(verdict([], 'unready'), /^verdict: listening – .* · EXPECT=unready$/);
 });

@@ -1,7 +1,7 @@
 // verify as an operator ends it, or as it ends itself before it began.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { appendFile, readFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { until } from '../client/until.ts';
@@ -35,24 +35,47 @@ test('a reader that hangs up early causes neither crash nor hang', async t => {
   const run = await shell(line, world.env);
   assert.deepEqual([run.code, run.stderr], [0, '']);
   assert.equal(run.stdout.trim().split('\n').length, 3);
-  assert.equal((await promisesOf(world)).length, 3);
+  assert.equal((await promisesOf(world)).length, 15);
 });
 
-test('a promise that does not fit on the disk is red with its reason, and what was promised before stays', async t => {
+test('a promise that does not fit on the disk ends it with 2 and its path: that is no fault of the system', async t => {
   const { world } = await openHonestWorld(t);
   const ledger = join(world.folder, 'state/ledger/process-control.jsonl');
   assert.equal((await runVerify(world.env)).code, 0);
   const before = await readFile(ledger, 'utf8');
-  // a file may have 1024 bytes; the next line fits in part, which a write calls a success
-  await appendFile(ledger, `${'x'.repeat(1_024 - 40 - before.length)}\n`);
-  const line = ['-c', 'ulimit -f 2; exec "$0" "$1"', process.execPath, program];
+  // a file may have 4096 bytes; the next line fits in part, which a write calls a success
+  await appendFile(ledger, `${'x'.repeat(4_096 - 40 - before.length)}\n`);
+  const line = ['-c', 'ulimit -f 8; exec "$0" "$1"', process.execPath, program];
   const run = await shell(line, world.env);
-  assert.equal(run.code, 1, run.stdout);
-  const red = /error: .*the promise of order \S+ cannot be written to \S+process-control\.jsonl: /.source;
-  assert.match(run.stdout, new RegExp(`${red}only 39 of \\d+ bytes fit`));
-  assert.match(run.stdout, new RegExp(`${red}EFBIG`));
-  assert.match(run.stdout, /usable no · lasting –/);
+  assert.equal(run.code, 2, run.stdout);
+  const file = /\S+process-control\.jsonl: only 39 of \d+ bytes fit/.source;
+  assert.match(run.stdout, new RegExp(`^Bail out! the promise of order \\S+ cannot be written to ${file}`, 'm'));
+  assert.match(run.stdout, /# verdict: none, it could not run\n$/);
+  assert.doesNotMatch(run.stdout, /^not ok/m);
+  assert.match(run.stderr, /^verify: the promise of order/);
   assert.ok((await readFile(ledger, 'utf8')).startsWith(before));
+});
+
+test('a state folder that is a file, or in which nothing can be made, ends it with 2 and its path', async t => {
+  const { world } = await openHonestWorld(t);
+  const file = join(world.folder, 'file');
+  await appendFile(file, '');
+  const state = join(world.folder, 'state');
+  await mkdir(state);
+  await appendFile(join(state, 'ledger'), '');
+  for (const ORDERS_STATE of [file, join(file, 'below'), '/proc/nope', state]) {
+    const run = await runVerify({ ...world.env, ORDERS_STATE });
+    assert.equal(run.code, 2, `${ORDERS_STATE}: ${run.stdout}`);
+    assert.match(run.stdout, new RegExp(`^Bail out! .*${ORDERS_STATE}`, 'm'));
+    assert.doesNotMatch(run.stdout, /^not ok/m);
+  }
+});
+
+test('a report that does not fit on the disk is no good run: exit 2, with the reason on stderr', async t => {
+  const { world } = await openHonestWorld(t);
+  const run = await shell(['-c', 'exec "$0" "$1" >/dev/full', process.execPath, program], world.env);
+  assert.equal(run.code, 2);
+  assert.match(run.stderr, /^verify: stdout cannot be written: ENOSPC/);
 });
 
 for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {

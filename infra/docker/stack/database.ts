@@ -1,4 +1,6 @@
 // The database of a stack: waiting for it, its role, its data's owner.
+import { writable } from '../../database/faults.ts';
+import type { Superuser } from '../../database/faults.ts';
 import { Trouble, lastWords } from '../engine.ts';
 import type { Engine } from '../engine.ts';
 import type { Container } from '../inspect.ts';
@@ -6,10 +8,13 @@ import type { Container } from '../inspect.ts';
 // over TCP: during the first start the server answers on its Unix socket only, and is not to be used yet
 const answers = 'pg_isready -q -h 127.0.0.1 -U orders -d orders';
 
-/** In a script: $db answers. (That nothing can be run in a container is told on stdout.) */
+/** In a script: $db answers. (That nothing can be run in a container is said on stdout.) */
 export const databaseAnswers = `docker exec "$db" ${answers} >/dev/null 2>&1`;
 /** In a script: gives the role orders the password of the secret file, and what it needs. */
 export const setRole = 'docker exec "$db" /docker-entrypoint-initdb.d/role.sh';
+
+/** In a script: runs the SQL that it reads in $db, each statement by itself, as the superuser. */
+export const runSql = 'docker exec -i "$db" psql -X -q -At -v ON_ERROR_STOP=1 -U postgres -d orders';
 
 /**
  * The engine may be starting the database this very moment, and its shell hears no signal: the wait for an end (30 s)
@@ -52,12 +57,21 @@ export function awaken({ status }: Container): 'none' | 'start' | 'restart' | 'u
   return status === 'paused' ? 'unpause' : status === 'restarting' ? 'restart' : 'start';
 }
 
+export function superuserOf({ sh }: Engine, { id }: Container): Superuser {
+  return {
+    sql: text => sh(`db=$1; exec ${runSql}`, [id], { input: writable + text }),
+    hold: async text => { await sh('exec docker exec -d "$1" psql -X -U postgres -d orders -c "$2"', [id, text]); },
+  };
+}
+
 /** A password that nobody knows. It reaches the server through a pipe, and nobody keeps it. */
 export async function spoilPassword({ sh }: Engine, db: Container): Promise<void> {
   await sh(`
-    { echo "alter role orders password '$(head -c 24 /dev/urandom | base64 | tr -d '+/=\\n')';"
+    db=$1
+    { echo "set default_transaction_read_only = off;"
+      echo "alter role orders password '$(head -c 24 /dev/urandom | base64 | tr -d '+/=\\n')';"
       echo "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'orders';"
-    } | docker exec -i "$1" psql -X -q -v ON_ERROR_STOP=1 -U postgres -d orders >/dev/null`, [db.id]);
+    } | ${runSql} >/dev/null`, [db.id]);
 }
 
 /** The role does not have the password of the secret file. Throws when that cannot be seen. */
@@ -76,10 +90,10 @@ export async function isPasswordSpoilt({ options }: Engine, db: Container): Prom
 export async function ownData({ sh, options }: Engine, db: Container): Promise<boolean> {
   const repair = `
     [ -n "$(find /data ! -user 999 -o ! -group 999 | head -n 1)" ] || exit 0
-    chown -R 999:999 /data && echo mended`;
+    chown -R 999:999 /data && echo repaired`;
   const box = [
     '--rm', '--network', 'none', '--read-only', '--cap-drop', 'ALL', '--cap-add', 'CHOWN', '--cap-add', 'DAC_OVERRIDE',
     '--user', '0:0', '--entrypoint', 'sh', '--volume', `${options.project}_data:/data`,
   ];
-  return (await sh('exec docker run "$@"', [...box, db.imageId, '-c', repair])).trim() === 'mended';
+  return (await sh('exec docker run "$@"', [...box, db.imageId, '-c', repair])).trim() === 'repaired';
 }

@@ -6,7 +6,7 @@ import { writeEnv } from './env-file.ts';
 import type { Images } from '../options.ts';
 
 /**
- * Writes settings, makes secrets, undoes pauses. A database whose first start was cut off goes, to begin anew; one that
+ * Writes settings, makes secrets, undoes pauses. A database whose first start was cut off is made again; one that
  * finished its first start with no `up` to see it stays, since it may have taken orders.
  */
 export async function prepare(
@@ -21,7 +21,7 @@ export async function prepare(
   ]));
   const tell = (what: string) => say(`${node.name}: ${what}`);
   if (said.includes('secrets')) tell('its secrets had gone: both containers are made again with new ones');
-  if (said.includes('cut off')) tell('the first start of the database was cut off, it begins anew');
+  if (said.includes('cut off')) tell('the first start of the database was cut off, it is made again');
   if (said.includes('whole')) tell('the first start of the database went on without its make up, and is over');
   if (said.includes('gone')) tell('the volume of the database has gone, and every order with it; it begins empty');
 }
@@ -88,7 +88,7 @@ fi
 /** Everything of a node is gone: its containers with their data, its settings and its secrets. */
 export async function removeAll({ sh, options }: Engine, { all, volumes, networks }: Survey): Promise<void> {
   const lists = [all.map(({ id }) => id), volumes, networks].map(names => names.join(' '));
-  await sh(removing, [options.folder, join(options.infra, '.env'), ...lists]);
+  await sh(removing, [options.folder, join(options.infra, '.env'), ...lists, `${options.project}-old-build`]);
 }
 
 const removing = `
@@ -96,6 +96,7 @@ set -eu
 for id in $3; do docker rm -fv "$id" >/dev/null; done
 for name in $4; do docker volume rm "$name" >/dev/null; done
 for name in $5; do docker network rm "$name" >/dev/null; done
+docker image rm "$6" >/dev/null 2>&1 || true
 if [ -f "$1/env" ] && cmp -s "$1/env" "$2"; then rm -f "$2"; fi
 rm -rf "$1"
 rmdir "$(dirname "$1")" 2>/dev/null || true

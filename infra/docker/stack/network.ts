@@ -58,8 +58,8 @@ export function isPortClosed({ options }: Engine, api: Container): boolean {
 }
 
 /**
- * A forwarder of the engine that was killed is never started again while its container runs. The port is published anew
- * with the network; that keeps the process. If that does not help the container is restarted.
+ * A forwarder of the engine that was killed is never started again while its container runs. So the port is published
+ * again with the network; that keeps the process. If that does not help the container is restarted.
  */
 export async function republish(engine: Engine, api: Container): Promise<void> {
   const { docker, look, options: { address, port, project, say, node, settings } } = engine;

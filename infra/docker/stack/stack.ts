@@ -2,11 +2,11 @@
 import type { ContainerFacts, Outcome } from '../../platform.ts';
 import { attempt, openEngine } from '../engine.ts';
 import type { Engine } from '../engine.ts';
-import { faultsOf, mendAll } from './faults.ts';
+import { faultsOf, mendAll } from './faults/faults.ts';
 import { removeAll } from './files.ts';
 import type { Container } from '../inspect.ts';
 import { facts } from '../look-inside.ts';
-import type { Images, StackFaults, StackOptions } from '../options.ts';
+import type { Images, StackFaults, StackOptions, WantedImages } from '../options.ts';
 import { clearFirewall } from './network.ts';
 import { start } from './start.ts';
 import { stop } from './stop.ts';
@@ -22,7 +22,10 @@ export type Stack = {
   /** `api running (healthy)  db running (healthy)`: the caller adds node and address. `stopped`: none runs. */
   status: () => Promise<{ line: string; runs: boolean; stopped: boolean }>;
   logs: (write: (line: string) => void) => Promise<Outcome>;
-  facts: () => Promise<Outcome<ContainerFacts>>;
+  /** `wanted`: the images of this checkout. */
+  facts: (wanted: WantedImages) => Promise<Outcome<ContainerFacts>>;
+  /** The containers in whose logs the role's password stands. */
+  leaks: () => Promise<Outcome<string[]>>;
   /** `isUp`: containers that were stopped are started again; without it nothing is started. */
   mend: (isUp: boolean) => Promise<Outcome>;
   faults: StackFaults;
@@ -46,7 +49,8 @@ export function openStack(options: StackOptions): Stack {
     }),
     status: () => status(engine),
     logs: write => attempt(() => logs(engine, write)),
-    facts: () => facts(engine),
+    facts: wanted => facts(engine, wanted),
+    leaks: () => attempt(() => leaks(engine)),
     mend: isUp => attempt(() => mendAll(engine, isUp)),
     faults: faultsOf(engine),
   };
@@ -75,6 +79,23 @@ async function logs({ look, options, sh }: Engine, write: (line: string) => void
   const onLine = (line: string) => write(`${options.node.name} ${line}`);
   await sh(logging, [String(options.settings.lines), ...boxes], { onLine });
 }
+
+async function leaks({ look, options, sh }: Engine): Promise<string[]> {
+  const sight = await look();
+  const boxes = [sight.api, sight.db, sight.preflight].flatMap(box => box === undefined ? [] : [box.service, box.id]);
+  return (await sh(leaking, [`${options.folder}/secrets/database_password`, ...boxes])).split('\n').filter(Boolean);
+}
+
+const leaking = `
+secret=$1
+shift
+[ -s "$secret" ] && [ -r "$secret" ] || { echo "no password in $secret" >&2; exit 1; }
+while [ $# -gt 0 ]; do
+  docker logs --tail 1 "$2" >/dev/null 2>&1 || { echo "no log of $1" >&2; exit 1; }
+  if docker logs "$2" 2>&1 | grep -qF -f "$secret"; then echo "$1"; fi
+  shift 2
+done
+`;
 
 const logging = `
 lines=$1

@@ -1,9 +1,13 @@
 // Starting the stack of a node: `up` returns when the service is ready, or says who is to blame; what ran goes on.
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { DEAF_S, databaseAnswers, ownData, setRole } from './database.ts';
-import { Trouble, exitCodes, lastWords, linesOf, present, sectionsOf } from '../engine.ts';
+import { recoverAll, writable } from '../../database/faults.ts';
+import { composeUp } from './compose.ts';
+import { DEAF_S, databaseAnswers, ownData, runSql, setRole } from './database.ts';
+import { Trouble, exitCodes, linesOf, present, sectionsOf } from '../engine.ts';
 import type { Engine, Service, Sight, Survey } from '../engine.ts';
+import { forgetOldBuild, isOldBuild } from './faults/changed-api.ts';
+import { thaw } from './faults/signals.ts';
 import { firstStartIsOver, prepare, writeSettings } from './files.ts';
 import { Unreadable, parseContainers } from '../inspect.ts';
 import { messageOf } from '../../platform.ts';
@@ -13,17 +17,17 @@ import type { Answer } from './network.ts';
 import type { Images } from '../options.ts';
 import { stop } from './stop.ts';
 
-/** A start: what there was before, when it is late, how often the service had been restarted, what was mended. */
+/** A start: what there was before, when it is late, how often the service had been restarted, what was repaired. */
 type Start = {
   engine: Engine; before: Survey; api: Container; db: Container;
-  endMs: number; restarts: number; mended: Set<'port' | 'data'>;
+  endMs: number; restarts: number; mended: Set<'port' | 'data' | 'frozen'>;
 };
 
 /** A program that will not get well by waiting. `fatal`: it refuses its configuration, so all of the node stops. */
 class Guilty extends Trouble {
-  readonly service: Service;
+  readonly service: Service | 'preflight';
   readonly fatal: boolean;
-  constructor(service: Service, reason: string, fatal = false) {
+  constructor(service: Service | 'preflight', reason: string, fatal = false) {
     super(reason);
     this.service = service;
     this.fatal = fatal;
@@ -50,6 +54,7 @@ export async function start(engine: Engine, images: Images): Promise<void> {
       engine, before, api, db, restarts: api.restartCount, mended: new Set(),
       endMs: performance.now() + engine.options.settings.scaled(60_000),
     });
+    if (before.api !== undefined && isOldBuild(engine, before.api)) await forgetOldBuild(engine);
   } catch (error) {
     if (error instanceof Trouble || error instanceof Unreadable) throw await explain(engine, before, error, former);
     throw error;
@@ -64,13 +69,20 @@ function refuseTakenPort({ options: { node, address, port } }: Engine, { publish
   throw new Trouble(`${where} is published by the container ${holder.name}${owner}; ORDERS_PORT= takes another`);
 }
 
+const REFUSED = 78;
+
 async function compose(engine: Engine): Promise<void> {
   const failed = await composeUp(engine);
   if (failed === undefined) return;
   if (/address already in use|port is already allocated/.test(failed)) throw couldNotStart(engine, failed);
   // What does not run may hold on to something that is gone, such as a network. It is made again; data is in a volume.
-  const { all } = await engine.look();
-  const idle = all.filter(({ status }) => !['running', 'paused', 'removing'].includes(status));
+  const { all, preflight } = await engine.look();
+  if (preflight?.status === 'exited' && preflight.exitCode === REFUSED) {
+    throw new Guilty('preflight', 'the service refuses its configuration', true);
+  }
+  const isLeft = (box: Container) =>
+    ['running', 'paused', 'removing'].includes(box.status) || (box === preflight && box.status === 'exited');
+  const idle = all.filter(box => !isLeft(box));
   if (idle.length > 0) {
     const names = idle.map(({ name }) => name).join(' and ');
     engine.options.say(`${engine.options.node.name}: ${names} cannot be started, and is made again`);
@@ -78,18 +90,6 @@ async function compose(engine: Engine): Promise<void> {
   }
   const again = await composeUp(engine);
   if (again !== undefined) throw couldNotStart(engine, again);
-}
-
-/** What Compose said when it failed. */
-async function composeUp({ options }: Engine): Promise<string | undefined> {
-  const { host, infra, folder, platform, settings } = options;
-  const more = platform === 'docker' ? settings.given.ORDERS_OVERRIDE : undefined;
-  const files = [join(infra, 'docker-compose.yml'), ...more === undefined ? [] : [more]].flatMap(file => ['-f', file]);
-  const argv = ['docker', 'compose', '--project-directory', infra, '--env-file', join(folder, 'env'), ...files,
-    'up', '--detach', '--no-build', '--remove-orphans'];
-  // the database's image may have to be fetched
-  const run = await host.run(argv, { deadlineMs: settings.scaled(900_000) });
-  return run.code === 0 ? undefined : lastWords(run.stdout + run.stderr, 5) || `it ended with ${run.code}`;
 }
 
 function couldNotStart({ options }: Engine, said: string): NotStarted {
@@ -125,7 +125,9 @@ type Tick = { api: Container; db: Container; role: boolean | undefined };
 /** One command: a slow machine would do nothing else but be looked at. */
 async function tick({ engine, api, db }: Start, roleIsSet: boolean): Promise<Tick> {
   const { options, sh } = engine;
-  const text = await sh(ticking, [api.id, db.id, roleIsSet ? 'set' : '', options.folder]);
+  const text = await sh(ticking, [api.id, db.id, roleIsSet ? 'set' : '', options.folder], {
+    input: writable + recoverAll,
+  });
   const { '': inspected = '', role } = sectionsOf(text);
   const [nowApi, nowDb] = parseContainers(inspected);
   if (nowApi === undefined || nowDb === undefined) throw new Guilty('api', 'a container has gone');
@@ -137,7 +139,7 @@ api=$1 db=$2 role=$3 folder=$4
 docker inspect --type container "$api" "$db" || exit
 if [ -z "$role" ] && ${databaseAnswers}; then
   echo '== role'
-  ${setRole} 1>&2 && echo set && ${firstStartIsOver}
+  ${setRole} 1>&2 && ${runSql} 1>&2 && echo set && ${firstStartIsOver}
 fi
 exit 0
 `;
@@ -153,12 +155,16 @@ async function watchReady({ engine, endMs }: Start): Promise<Answer> {
   }
 }
 
-/** A service that ran before, and whose port nobody listens on now, has lost the engine's forwarder. */
+/**
+ * A service that ran before, and whose port nobody listens on now, has lost the engine's forwarder; one that takes a
+ * connection and says nothing may be frozen.
+ */
 async function mendPort({ engine, before, mended }: Start, api: Container, answer: Answer): Promise<void> {
-  if ('status' in answer || !answer.refused || mended.has('port')) return;
-  if (api.startedAt !== before.api?.startedAt || api.status !== 'running') return;
-  mended.add('port');
-  await republish(engine, api);
+  if ('status' in answer || api.startedAt !== before.api?.startedAt || api.status !== 'running') return;
+  const trouble = answer.refused ? 'port' : 'frozen';
+  if (mended.has(trouble)) return;
+  mended.add(trouble);
+  await (answer.refused ? republish(engine, api) : thaw(engine));
 }
 
 /** What ends again and again will not get well by waiting; but data that are another user's can be given back. */
@@ -166,7 +172,7 @@ async function blame(start: Start, { api, db }: Tick): Promise<void> {
   const ended = api.status === 'exited';
   if (api.restartCount > start.restarts || ended) {
     const ends = await exitCodes(start.engine, api.id, String(start.before.now), 0);
-    if (ends.includes('78')) throw new Guilty('api', 'the service refuses its configuration', true);
+    if (ends.includes(String(REFUSED))) throw new Guilty('api', 'the service refuses its configuration', true);
     if (ended || api.restartCount > start.restarts + 4) throw new Guilty('api', 'the service ends again and again');
   }
   if (db.status !== 'exited' && !(db.status === 'restarting' && db.restartCount >= 3)) return;

@@ -1,7 +1,10 @@
 // One PostgreSQL cluster in a folder of its own, for the process platform and for tests.
 import { existsSync, mkdirSync, rmSync, rmdirSync, statSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import { writable } from '../../database/faults.ts';
+import { durabilityInSql, parseDurability } from '../../durability.ts';
 import type { Host } from '../../host.ts';
+import type { Durability } from '../../platform.ts';
 import { lastLines } from '../log.ts';
 import { processesIn, readProcess, runs, send } from '../proc.ts';
 import { until } from '../until.ts';
@@ -37,9 +40,13 @@ export type Cluster = {
   accepts: (pid: number) => boolean;
   /** psql as the superuser. */
   psql: (...args: string[]) => Promise<Command>;
-  /** Runs SQL as the superuser; throws with what psql said. */
-  sql: (text: string) => Promise<void>;
-  /** Whether the role's password is the one in the file, by logging in. Throws when that cannot be told. */
+  /** Runs SQL as the superuser, who writes even where the default is to read only; throws with what psql said. */
+  sql: (text: string) => Promise<string>;
+  /** Begins a session of the superuser in the background; it ends with the server at the latest. */
+  hold: (text: string) => Promise<void>;
+  /** What it says of itself; null when it does not answer. */
+  durability: () => Promise<Durability | null>;
+  /** Whether the role's password is the one in the file, by logging in. Throws when that cannot be found out. */
   takesPassword: () => Promise<boolean>;
   /** Every process of a server in this very folder, the postmaster first. */
   processes: () => number[];
@@ -100,10 +107,21 @@ export function openCluster(options: ClusterOptions): Cluster {
       env: patience,
     };
   };
-  const sql = async (text: string): Promise<void> => {
+  const sql = async (text: string): Promise<string> => {
     const { argv, ...where } = await psql('-At');
-    const done = await local.run(argv, { ...where, input: text, deadlineMs: scaled(PSQL_MS) });
+    const done = await local.run(argv, { ...where, input: writable + text, deadlineMs: scaled(PSQL_MS) });
     if (done.code !== 0) throw new Error(`the database refuses: ${done.stderr.trim()}`);
+    return done.stdout;
+  };
+  const hold = async (text: string): Promise<void> => {
+    const { argv, ...where } = await psql('-c', text);
+    // without the third file, or the turn of this verb would last as long as the session
+    await local.run(['sh', '-c', '"$@" </dev/null >/dev/null 2>&1 3>&- &', 'sh', ...argv], where);
+  };
+  const durability = async (): Promise<Durability | null> => {
+    const { argv, ...where } = await psql('-At', '-c', `select ${durabilityInSql}`);
+    const done = await local.run(argv, { ...where, deadlineMs: scaled(PSQL_MS) });
+    return done.code === 0 ? parseDurability(JSON.parse(done.stdout)) : null;
   };
   const takesPassword = async (): Promise<boolean> => {
     const { psql: program } = await programs();
@@ -114,7 +132,7 @@ export function openCluster(options: ClusterOptions): Cluster {
     const done = await local.run(argv, { cwd: '/', env, deadlineMs: scaled(PSQL_MS) });
     if (done.code === 0) return true;
     if (done.stderr.includes('password authentication failed')) return false;
-    throw new Error(`it cannot be told whether the password is right: ${done.stderr.trim()}`);
+    throw new Error(`whether the password is right cannot be found out: ${done.stderr.trim()}`);
   };
 
   const processes = (): number[] => {
@@ -161,7 +179,8 @@ export function openCluster(options: ClusterOptions): Cluster {
   };
 
   return {
-    passwordFile, init, psql, sql, takesPassword, processes, signal, untilEnded, stop, clear, remove,
+    passwordFile, init, psql, sql, hold, durability, takesPassword, processes, signal, untilEnded, stop, clear,
+    remove,
     exists: () => existsSync(data()),
     server: async () => {
       const { uid, gid, root } = await owner();

@@ -1,0 +1,62 @@
+// What surrounds a run: the facts of its nodes, and what their programs have logged since it began.
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Control } from '#infra/control';
+import { messageOf } from '#infra/platform';
+import { linesSince } from './hide.ts';
+
+/** A part of the evidence by its path, or why it is missing. */
+export type Part = { text: string } | { why: string };
+export type Parts = Record<string, Part>;
+
+/** Of each program's log, at most; the last of them. */
+const MOST_LINES = 5_000;
+const MOST_CHARACTERS = 1_000_000;
+/** Clocks of machines differ by less. */
+const SKEW_MS = 2_000;
+
+/** What the platform knows of each node, or why it knows nothing: JSON. */
+export async function seeFacts(control: Control, nodes: readonly string[], deadlineMs: number): Promise<Part> {
+  const one = async (node: string) => {
+    const outcome = await control.facts(node).catch((error: unknown) => ({ failed: messageOf(error) }));
+    return [node, 'done' in outcome ? outcome.done : outcome] as const;
+  };
+  const told = await inTime(Promise.all(nodes.map(one)), deadlineMs);
+  if ('why' in told) return told;
+  if (told.is.length === 0) return { why: 'no node of ours was looked at' };
+  return { text: `${JSON.stringify(Object.fromEntries(told.is), undefined, 2)}\n` };
+}
+
+/** A file for each program of each node. */
+export async function seeLogs(
+  control: Control, nodes: readonly string[], { sinceMs, deadlineMs }: { sinceMs: number; deadlineMs: number },
+): Promise<Parts> {
+  if (nodes.length === 0) return { logs: { why: 'no node of ours was looked at' } };
+  const logs = new Map<string, string[]>();
+  const take = (line: string) => {
+    const [, node, program, text = ''] = /^([\w.-]+) ([\w.-]+) +\| ?(.*)$/s.exec(line) ?? [];
+    const path = node === undefined ? 'logs/other.log' : `logs/${node}-${program}.log`;
+    const lines = logs.get(path) ?? [];
+    logs.set(path, lines);
+    lines.push(node === undefined ? line : text);
+  };
+  const asked = await inTime(control.logs(take, nodes, MOST_LINES), deadlineMs);
+  if ('why' in asked) return { logs: asked };
+  if (!('done' in asked.is)) return { logs: { why: Object.values(asked.is).join() } };
+  return Object.fromEntries([...logs].map(([path, lines]) => {
+    const text = linesSince(lines, sinceMs - SKEW_MS).join('\n').slice(-MOST_CHARACTERS);
+    return [path, text === '' ? { why: 'nothing was logged meanwhile' } : { text: `${text}\n` }];
+  }));
+}
+
+async function inTime<T>(asked: Promise<T>, deadlineMs: number): Promise<{ is: T } | { why: string }> {
+  const timer = new AbortController();
+  const late = pause(deadlineMs, { why: `not within ${deadlineMs} ms` }, { signal: timer.signal });
+  late.catch(() => undefined);
+  try {
+    return await Promise.race([asked.then(is => ({ is })), late]);
+  } catch (error) {
+    return { why: messageOf(error) };
+  } finally {
+    timer.abort();
+  }
+}
