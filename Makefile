@@ -68,10 +68,10 @@ test: build ## every test that needs neither container engine nor hypervisor
 containers: build ## every test of the container platform; needs an engine
 	@node --test --test-reporter=spec --test-timeout=3600000 --test-concurrency=1 $(patsubst infra/test/%.ts,infra/dist/test/%.js,$(wildcard infra/test/docker*.test.ts))
 
-signals: build ## every drill, every signal, every moment; 15 minutes [DRILLS= SIGNALS= STACKS=]
+signals: build ## every drill, every signal, every moment; takes long [DRILLS= SIGNALS= STACKS=]
 	@node verifier/dist/test/signals-table.js
 
-sabotage: build ## sabotaged builds of the service, and who finds each; 20 minutes [ONLY=] [STACKS=]
+sabotage: build ## sabotaged builds of the service, and who finds each; takes long [ONLY=] [STACKS=]
 	@node verifier/dist/test/sabotage.js
 
 machines: build ## the runbook typed line by line on VMs, and one killed hard (use make lab)
