@@ -28,6 +28,8 @@ import type { Found } from './targets.ts';
 
 type Looking = Begun & { stage: Stage; pace: number };
 
+/** What is planned over several targets. */
+const compared = ['instances-apart', 'one-build'];
 /** What a run may take for each target, times SCALE: enough for a service that takes 0.6 s for each answer. */
 const RUN_MS = 180_000;
 
@@ -170,9 +172,15 @@ async function seeBuild({ target, node }: Found, { options, control }: Begun): P
 function missingOf(points: readonly Point[], scope: Scope | undefined, { expect }: Options): string[] {
   if (scope === undefined) return ['all of them'];
   const planned = Object.entries(plannedChecks(expect)).flatMap(([rung, ids]) => ids.map(check => ({ rung, check })));
-  return scope.targets.flatMap(node => planned
-    .filter(({ rung, check }) => !points.some(({ id }) => id.node === node && id.rung === rung && id.check === check))
-    .map(({ rung, check }) => `${node} ${rung} ${check}`));
+  const wanted = [
+    ...scope.targets.flatMap(node => planned.map(one => ({ node, ...one }))),
+    ...scope.targets.length > 1 ? compared.map(check => ({ node: 'nodes', rung: 'contained', check })) : [],
+  ];
+  return wanted
+    .filter(({ node, rung, check }) => (
+      !points.some(({ id }) => id.node === node && id.rung === rung && id.check === check)
+    ))
+    .map(({ node, rung, check }) => `${node} ${rung} ${check}`);
 }
 
 /** What comes last: faults that were reported, the first red with what to do about it, the verdict. */

@@ -27,7 +27,7 @@ test('one system behind several addresses is not taken for several', async t => 
 });
 
 test('a check or a rung that the code leaves out is red and named', async t => {
-  const { world } = await openHonestWorld(t);
+  const { service, world } = await openHonestWorld(t);
   const one = await runVerify({ ...world.env, LEAVE_OUT: 'usable/unknown-order' });
   assert.equal(one.code, 1);
   assert.match(one.stdout, /^# 1 planned check did not run: control usable unknown-order$/m);
@@ -35,6 +35,9 @@ test('a check or a rung that the code leaves out is red and named', async t => {
   const rung = await runVerify({ ...world.env, LEAVE_OUT: 'lasting' });
   assert.equal(rung.code, 1);
   assert.match(rung.stdout, /^# 1 planned check did not run: control lasting promises-kept$/m);
+  world.up = [service.target, { ...service.target, node: 'worker1' }];
+  const both = await runVerify({ ...world.env, NODE: 'all', LEAVE_OUT: 'contained/one-build' });
+  assert.match(both.stdout, /planned check did not run: nodes contained one-build$/m);
 });
 
 test('the first red is repeated above the verdict, with what to do next', async t => {
