@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import type { TestContext } from 'node:test';
-import { missing, openContainers, succeeded } from './docker-stack.ts';
+import { missing, openContainers, soon, succeeded } from './docker-stack.ts';
 import type { Containers } from './docker-stack.ts';
 import { root, runIn } from './stack.ts';
 
@@ -114,7 +114,7 @@ test('a state folder has any name, a scale any part, and stray variables are not
     succeeded(await stack.platform('recover', fault), `recover ${fault}`);
   }
   succeeded(await stack.platform('inject', 'config-refused', 'PORT', 'missing'), 'config-refused');
-  assert.equal(await stack.status('/ready'), 200);
+  await soon(() => stack.status('/ready'), 200);
   assert.match(await readFile(join(state, 'docker/control/env'), 'utf8'), /^ORDERS_NODE=control$/m);
 });
 
