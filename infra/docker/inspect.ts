@@ -90,7 +90,8 @@ function publishedBy(box: unknown): string[] {
   });
 }
 
-function parseList(text: string, what: string): unknown[] {
+/** The list in the JSON that a command (`what`) printed; throws Unreadable. */
+export function parseList(text: string, what: string): unknown[] {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -1,6 +1,6 @@
 // What the engine tells of a container, network or volume, as values by their path, so that all of it can be compared.
 import type { Inspected, Json } from '../platform.ts';
-import { Unreadable, quote } from './inspect.ts';
+import { Unreadable, parseList, quote } from './inspect.ts';
 
 /** What a container was given. Its state, its layers and the engine's own numbers are no settings. */
 const sections = ['HostConfig', 'Config', 'Mounts', 'NetworkSettings'];
@@ -16,14 +16,7 @@ export function settingsOfImage(image: unknown): Record<string, Json> {
 
 /** Networks, with the names of the containers in them, or volumes; throws Unreadable. */
 export function parseInspected(text: string, what: string): Inspected[] {
-  let list: unknown;
-  try {
-    list = JSON.parse(text);
-  } catch {
-    throw new Unreadable(`${what} printed no JSON: ${quote(text)}`);
-  }
-  if (!Array.isArray(list)) throw new Unreadable(`${what} printed no list: ${quote(text)}`);
-  return list.map((one: unknown) => {
+  return parseList(text, what).map(one => {
     const { Name: name, Containers: inside, ...settings } = record(one);
     if (typeof name !== 'string') throw new Unreadable(`${what}: no Name in ${quote(one)}`);
     const members = Object.values(record(inside ?? {})).map(member => String(record(member)['Name'])).sort();

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe } from '../client/api.ts';
 import type { Answer, Api, Order } from '../client/api.ts';
+import { counted } from '../results/point.ts';
 import { broken } from './climb.ts';
 import type { Check } from './climb.ts';
 import { readLedger } from './ledger.ts';
@@ -69,7 +70,7 @@ async function lookUp({ api, ledger: file, all, starts }: Lasting): Promise<Seen
 function judgeSeen({ ledger, chosen, lost }: Seen, { ledger: file }: Lasting): { wanted: string; saw: string } | null {
   const { unreadable } = ledger;
   const wanted = 'a ledger that can be read';
-  if (unreadable > 0) return { wanted, saw: `${plural(unreadable, 'unreadable line')} in ${file}` };
+  if (unreadable > 0) return { wanted, saw: `${counted(unreadable, 'unreadable line')} in ${file}` };
   if (chosen === 0) return { wanted: 'a promise to hold the service to', saw: `none in ${file}` };
   const [first] = lost;
   if (first === undefined) return null;
@@ -82,13 +83,9 @@ function tellSeen({ ledger: { promised, torn }, chosen, lost, older }: Seen): st
   const before = Object.entries(older).map(([what, count]) =>
     count === undefined ? `the ${what}'s is not known` : `${count} before the present start of the ${what}`);
   return [
-    `${plural(promised.length, 'order')} promised since ${promised[0]?.created_at ?? 'ever'}`, ...before,
-    `${chosen} asked for, ${lost.length} not kept`, ...torn > 0 ? [`${plural(torn, 'line')} torn by a crash`] : [],
+    `${counted(promised.length, 'order')} promised since ${promised[0]?.created_at ?? 'ever'}`, ...before,
+    `${chosen} asked for, ${lost.length} not kept`, ...torn > 0 ? [`${counted(torn, 'line')} torn by a crash`] : [],
   ].join('; ');
-}
-
-function plural(count: number, one: string): string {
-  return `${count} ${one}${count === 1 ? '' : 's'}`;
 }
 
 /** Without its database a service cannot know an order, so it must not deny one. */

@@ -47,6 +47,11 @@ export function askInTurn(target: Host, asks: readonly [Ask, ...Ask[]], deadline
   return converse(target, asks, deadlineMs);
 }
 
+/** Whether an answer says that its connection ends with it. */
+export function announcesEnd({ headers }: Answered): boolean {
+  return /\bclose\b/i.test(headers.get('connection') ?? '');
+}
+
 /** `200`, `302 to /elsewhere`, `silent (ECONNRESET)`: a sight in a few words. */
 export function tell(sight: HttpSight): string {
   if (sight.state !== 'answered') return sight.code ? `${sight.state} (${sight.code})` : sight.state;
@@ -79,8 +84,7 @@ function converse(
       const answered: Answered = { ...sightOf(read.answer), ms: ms() };
       came = Buffer.alloc(0);
       if (read.rest.length > 0) return fail('malformed', 'bytes behind the answer');
-      const closes = /\bclose\b/i.test(answered.headers.get('connection') ?? '');
-      if (sights.length + 1 < asks.length && !closes) {
+      if (sights.length + 1 < asks.length && !announcesEnd(answered)) {
         sights.push(answered);
         began = performance.now();
         return send(socket, target, current(), sights.length + 1 === asks.length);

@@ -6,7 +6,8 @@ import type { Answer, NewOrder, Order } from '../client/api.ts';
 import { probe } from '../client/tcp.ts';
 import { draftOrder, isAsSent, judge } from './load.ts';
 import type { Attempt, Place } from './load.ts';
-import type { Grade, Observation, ProbeName, Probes } from './timeline.ts';
+import type { Grade } from '../results/watched.ts';
+import type { Observation, ProbeName, Probes } from './timeline.ts';
 
 /** What an answer may take, by probe, before SCALE. An order may wait for a connection, then for the database. */
 export const lateMs: Record<ProbeName, number> = { tcp: 1_000, health: 1_000, ready: 1_000, read: 5_000, write: 5_000 };

@@ -1,5 +1,6 @@
 // What the writers got as answers, held against what the service has.
 import type { Answer, NewOrder, Order } from '../client/api.ts';
+import { counted } from '../results/point.ts';
 import { isAsSent, judge } from './load.ts';
 import type { Attempt, Fate, Place, Told } from './load.ts';
 
@@ -127,7 +128,7 @@ export function findLosses(reckoning: Reckoning): string[] {
   const names = Object.keys(words) as (keyof typeof words)[];
   const lists = names.map(name => ({ word: words[name], lost: reckoning[name] }));
   return lists.filter(({ lost }) => lost.length > 0).map(({ word, lost }) => (
-    `${word}: ${lost.length === 1 ? '1 order' : `${lost.length} orders`}, ${lost.length > 3 ? 'such as ' : ''}${
+    `${word}: ${counted(lost.length, 'order')}, ${lost.length > 3 ? 'such as ' : ''}${
       lost.slice(0, 3).join(', ')}`
   ));
 }

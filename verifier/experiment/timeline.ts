@@ -1,11 +1,10 @@
 // What a client sees during a drill: five probes, each made every 100 ms on a monotonic clock.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Broken } from '../checks/climb.ts';
+import type { Grade } from '../results/watched.ts';
 
 export const probeNames = ['tcp', 'health', 'ready', 'read', 'write'] as const;
 export type ProbeName = (typeof probeNames)[number];
-/** good: served; refused: turned away in the promised form (503 with Retry-After); bad: anything else. */
-export type Grade = 'good' | 'refused' | 'bad';
 /** `malformed`: it was answered, and in no form that is promised. */
 export type Observation = { grade: Grade; word: string; malformed?: boolean };
 /** fromMs and toMs count from the start of the timeline. */

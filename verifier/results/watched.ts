@@ -1,5 +1,6 @@
 // What the probes of a drill saw and how long things took, as data that can be kept and drawn.
 
+/** good: served; refused: turned away in the promised form (503 with Retry-After); bad: anything else. */
 export type Grade = 'good' | 'refused' | 'bad';
 /** Times count in ms from the start of the drill's timeline. */
 export type Seen = { probe: string; fromMs: number; toMs: number; grade: Grade; word: string };

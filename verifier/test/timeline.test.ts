@@ -5,7 +5,8 @@ import { until } from '../client/until.ts';
 import {
   detectedMs, edges, probeNames, recoveredMs, stripChart, watchTimeline, within,
 } from '../experiment/timeline.ts';
-import type { Grade, ProbeName, Sample } from '../experiment/timeline.ts';
+import type { ProbeName, Sample } from '../experiment/timeline.ts';
+import type { Grade } from '../results/watched.ts';
 
 const row = (probe: ProbeName, grades: Grade[]): Sample[] =>
   grades.map((grade, i) => ({ probe, grade, word: grade, fromMs: i * 100, toMs: i * 100 + 10 }));

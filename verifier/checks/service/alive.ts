@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, timeOf, troubleOf } from '../../client/api.ts';
 import type { Answer } from '../../client/api.ts';
-import { askInTurn, tell, userAgents } from '../../client/http.ts';
+import { announcesEnd, askInTurn, tell, userAgents } from '../../client/http.ts';
 import type { Ask } from '../../client/http.ts';
 import { askOrdinarily } from '../../client/ordinary.ts';
 import { broken } from '../climb.ts';
@@ -91,7 +91,7 @@ async function keepsAlive({ at, scaled, seen, target }: Looking): Promise<void> 
     return `${tell(sight)}${trouble === undefined ? '' : ` but ${trouble}`}`;
   });
   const last = sights.at(-1);
-  const ended = last?.state === 'answered' && /\bclose\b/i.test(last.headers.get('connection') ?? '');
+  const ended = last?.state === 'answered' && announcesEnd(last);
   if (words.every(word => word === '200') && (sights.length === paths.length || ended)) return;
   throw broken(at('alive'), `200 for each of ${paths.join(' ')} on one connection`, words.join(', '));
 }
