@@ -9,7 +9,7 @@ import { parseCode, StoreError } from './errors.ts';
 import type { Reason } from './errors.ts';
 import { openReadiness } from './readiness.ts';
 import type { Probe, Readiness, ReadinessOptions } from './readiness.ts';
-import { openSchema, VERSION } from './schema.ts';
+import { openSchema, steps as ours } from './schema.ts';
 
 export type { Probe, Reason, Readiness };
 export { StoreError };
@@ -30,11 +30,12 @@ export type StoreStats = {
 
 /**
  * Times in ms. onEvent is called once per change: database_up, database_down (reason, code); and schema_created
- * whenever tables were missing and have been made.
+ * whenever tables were missing or of an older version, and have been made. steps: those of schema.ts unless given.
  */
 export type StoreOptions = ConnectionOptions & {
   writeConnections: number; readConnections: number; queueSize: number; waitTimeoutMs: number; queryTimeoutMs: number;
   ready: ReadinessOptions; onEvent: (event: string, fields: Record<string, string>) => void;
+  steps?: readonly string[];
 };
 
 export type Store = {
@@ -53,10 +54,19 @@ const stays = (): boolean => false;
 
 /** Opens nothing. place and find throw StoreError only, within waitTimeoutMs + queryTimeoutMs. */
 export function openStore(options: StoreOptions): Store {
-  const repair = openSchema(() => options.onEvent('schema_created', { version: String(VERSION) }));
+  const { steps = ours } = options;
+  const repair = openSchema(steps, () => options.onEvent('schema_created', { version: String(steps.length) }));
+  let isNewer = false;
+  const schema: Schema = { repair, newest: steps.length, seen: version => { isNewer = version > steps.length; } };
+  // What a newer build made is not ours to write in, nor to read. Nobody has looked yet when a first order comes early.
+  const admitted = async <T>(act: () => Promise<T>): Promise<T> => {
+    if (readiness.last() === null) await readiness.check();
+    if (isNewer) throw new StoreError('unavailable', 'schema_newer', 'SCHEMA_NEWER');
+    return act();
+  };
   const dialer = openDialer(options, () => readiness.suspect());
   const readiness = openReadiness(options, options.ready, {
-    look: run => look(run, repair),
+    look: run => look(run, schema),
     onUp: dialer.proven,
     onChange: (reason, code) =>
       options.onEvent(reason ? 'database_down' : 'database_up', reason ? { reason, code: code ?? '' } : {}),
@@ -64,8 +74,10 @@ export function openStore(options: StoreOptions): Store {
   const writes = new Batcher(placing(repair), dialer, { ...options, connections: options.writeConnections });
   const reads = new Batcher(finding(repair), dialer, { ...options, connections: options.readConnections });
   return {
-    place: (order, left = stays) => writes.submit(order, left).catch(error => fail(error, true)),
-    find: (orderId, left = stays) => reads.submit(orderId, left).catch(error => fail(error, false)),
+    place: (order, left = stays) =>
+      admitted(() => writes.submit(order, left).catch(error => fail(error, true))),
+    find: (orderId, left = stays) =>
+      admitted(() => reads.submit(orderId, left).catch(error => fail(error, false))),
     readiness,
     stats: () => gather(writes.stats(), reads.stats(), dialer.stats(), readiness.stats()),
     async close(graceMs) {
@@ -126,26 +138,35 @@ function arrayOf(values: string[]): string {
   return `{${values.map(value => `"${/["\\]/.test(value) ? value.replace(/["\\]/g, '\\$&') : value}"`).join(',')}}`;
 }
 
-type Sight = { read_only: boolean; durable: boolean; version: number | null; usable: boolean };
+type Sight = { read_only: boolean; durable: boolean; version: number; usable: boolean };
+type Schema = { repair: Repair; newest: number; seen: (version: number) => void };
 
 // A server that answers is of no use while it is read-only, not durable or newer than us, or while tables are missing
-// and cannot be made. Names of missing tables are refused with 42P01.
-async function look(run: Run, repair: Repair): Promise<void> {
-  const see = () => run(sql => sql<Sight[]>`
-    select current_setting('transaction_read_only') = 'on' as read_only,
-      current_setting('synchronous_commit') <> 'off' as durable,
-      (select max(version) from schema_version) as version,
-      has_table_privilege('orders', 'insert') and has_table_privilege('orders', 'update')
-      and has_table_privilege('orders', 'select') as usable`);
-  const [seen] = await see().catch(async (error: unknown) => {
-    if (!(error instanceof ConnectionError) || error.code !== '42P01') throw error;
-    await repair(run);
-    return see();
+// or older and cannot be made. Names of missing tables are refused with 42P01.
+async function look(run: Run, { repair, newest, seen }: Schema): Promise<void> {
+  const see = async (): Promise<Sight | undefined> => {
+    const [sight] = await run(sql => sql<Sight[]>`
+      select current_setting('transaction_read_only') = 'on' as read_only,
+        current_setting('synchronous_commit') <> 'off' as durable,
+        (select coalesce(max(version), 0) from schema_version) as version,
+        has_table_privilege('orders', 'insert') and has_table_privilege('orders', 'update')
+        and has_table_privilege('orders', 'select') as usable`);
+    if (sight) seen(sight.version);
+    return sight;
+  };
+  let sight = await see().catch((error: unknown) => {
+    if (error instanceof ConnectionError && error.code === '42P01') return undefined;
+    throw error;
   });
-  if (!seen || seen.read_only) throw new ConnectionError('25006', false);
-  if (!seen.durable) throw new ConnectionError('NOT_DURABLE', false);
-  if ((seen.version ?? 0) > VERSION) throw new ConnectionError('SCHEMA_NEWER', false);
-  if (!seen.usable) throw new ConnectionError('42501', false);
+  if (sight?.read_only) throw new ConnectionError('25006', false);
+  if (!sight || sight.version < newest) {
+    await repair(run);
+    sight = await see();
+  }
+  if (!sight || sight.read_only) throw new ConnectionError('25006', false);
+  if (!sight.durable) throw new ConnectionError('NOT_DURABLE', false);
+  if (sight.version > newest) throw new ConnectionError('SCHEMA_NEWER', false);
+  if (!sight.usable) throw new ConnectionError('42501', false);
 }
 
 function gather(
