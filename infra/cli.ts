@@ -161,7 +161,7 @@ function takesNothing(what: string, rest: string[]): void {
 }
 
 function tellEnded(fault: FaultName, ended: Ended): string {
-  return fault === 'config-refused' ? JSON.stringify(ended) : `exit ${ended.exit}`;
+  return ['config-refused', 'bad-upgrade'].includes(fault) ? JSON.stringify(ended) : `exit ${ended.exit}`;
 }
 
 function code(outcome: Outcome<unknown>): number {

@@ -211,8 +211,8 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
       const undo = async () => { if (added) await journal.remove(name, fault); };
       try {
         const outcome = await answered(() => platform.faults[fault].inject(node, spoilt));
-        // Not possible: nothing was done, so nothing is to be undone. A refused configuration leaves nothing, either.
-        if ('impossible' in outcome || ('done' in outcome && fault === 'config-refused')) await undo();
+        // Not possible: nothing was done, so nothing is to be undone. What was refused leaves nothing, either.
+        if ('impossible' in outcome || ('done' in outcome && refused.includes(fault))) await undo();
         return outcome;
       } catch (error) {
         if (error instanceof Misunderstood) await undo();
@@ -280,6 +280,9 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
     idle: turns.idle,
   };
 }
+
+/** Done when the system has turned it away. */
+const refused: readonly FaultName[] = ['config-refused', 'bad-upgrade'];
 
 function namesOf(nodes: readonly Node[]): string {
   return nodes.map(({ name }) => name).join(' ');

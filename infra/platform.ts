@@ -16,6 +16,9 @@ export type Outcome<T = void> = { done: T } | { impossible: string } | { failed:
 /** A request that makes no sense: exit 2, with what would be right. Thrown before anything is done. */
 export class Misunderstood extends Error {}
 
+/** A build that did not become ready gave way to the one before it, which serves again: `up` failed, and says why. */
+export class RolledBack extends Error {}
+
 /** What an act came to. What it throws (a host that does not answer) is a failure with its words. */
 export async function answered<T>(act: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
   try {
@@ -35,10 +38,16 @@ export const faultNames = [
   'db-down', 'db-killed', 'db-hung', 'bad-credentials', 'port-closed', 'port-dropped', 'process-killed', 'service-down',
   'drain', 'config-refused', 'service-frozen', 'old-build', 'table-locked', 'disk-full', 'orders-lost', 'loosened',
   'db-slow', 'network-cut', 'connections-exhausted', 'db-restarted', 'read-only', 'right-revoked',
+  'upgrade', 'bad-upgrade',
 ] as const;
 export type FaultName = (typeof faultNames)[number];
 /** What `old-build` has the service say of itself: no checkout ever made it. */
 export const oldBuild = { GIT_SHA: '0ddba11'.padEnd(40, '0'), BUILD_TIME: '2020-02-02T02:02:02Z' };
+/** What `upgrade` and `bad-upgrade` have it say; the second looks for its orders where there is no database. */
+export const newBuild = { GIT_SHA: '0ddba12'.padEnd(40, '0'), BUILD_TIME: '2030-03-03T03:03:03Z' };
+export const badBuild = {
+  GIT_SHA: '0ddba13'.padEnd(40, '0'), BUILD_TIME: '2030-03-03T03:03:03Z', DATABASE_NAME: 'no_such_database',
+};
 export const waysToSpoil = ['missing', 'malformed', 'misspelt'] as const;
 /**
  * The setting that `config-refused` spoils in a throw-away second service: taken away, given the malformed `value`, or
@@ -60,14 +69,17 @@ export function spoil(settings: Readonly<Record<string, string>>, spoilt: Spoilt
   if (taken !== undefined) return how === 'malformed' ? { ...others, [variable]: value } : others;
   throw new Misunderstood(`no setting ${variable}; known: ${Object.keys(settings).join(' ')}`);
 }
-/** How a service that a fault made end has ended: exit code, ms until then, and its stderr (config-refused only). */
+/**
+ * How a service that a fault made end has ended: exit code, ms until then, and its stderr (config-refused only). Of
+ * bad-upgrade it is how `up` would have ended, which has rolled back: 1, and what it said.
+ */
 export type Ended = { exit: number | null; ms: number; stderr: string };
 
 /**
  * One fault of a platform, on one node. `inject` and `recover` may each run twice. `inPlace` says whether it is there
  * now, by looking: a fault that healed by itself (a killed process that its supervisor has started again) is not. It
- * throws when it cannot tell. `inject` gives `Ended` for the faults that end a service (drain, config-refused), else
- * undefined.
+ * throws when it cannot tell. `inject` gives `Ended` for the faults that end a service (drain, config-refused,
+ * bad-upgrade), else undefined.
  */
 export type Fault = {
   inject: (node: Node, spoilt?: Spoilt) => Promise<Outcome<Ended | undefined>>;

@@ -1,6 +1,7 @@
 // The engine of a node's host: what of the stack is in it, whose it is, and how commands reach it.
 import { sep } from 'node:path';
 import type { RunOptions } from '../host.ts';
+import { RolledBack, messageOf } from '../platform.ts';
 import type { Outcome } from '../platform.ts';
 import { Unreadable, parseContainers, quote } from './inspect.ts';
 import type { Container } from './inspect.ts';
@@ -69,7 +70,7 @@ export async function attempt<T>(act: () => Promise<T>): Promise<Outcome<T>> {
   try {
     return { done: await act() };
   } catch (error) {
-    if (error instanceof Trouble || error instanceof Unreadable) return { failed: error.message };
+    if ([Trouble, Unreadable, RolledBack].some(kind => error instanceof kind)) return { failed: messageOf(error) };
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Context } from '../context.ts';
 import { databaseFaults, injectInDatabase, isInDatabase, recoverAll, recoverInDatabase } from '../database/faults.ts';
 import type { DatabaseFaultName } from '../database/faults.ts';
-import { oldBuild, spoil } from '../platform.ts';
+import { RolledBack, badBuild, newBuild, oldBuild, spoil } from '../platform.ts';
 import type { Ended, Fault, Faults, Node, Outcome, Spoilt } from '../platform.ts';
 import { mainOf } from './service.ts';
 import type { ProcessStack, ProgramName } from './stack.ts';
@@ -64,7 +64,15 @@ export function openFaults(context: Context, { open, attempt }: Ways): Faults {
     'old-build': fault({
       inject: startOldBuild, recover: restoreBuild,
       // between the two builds there is none
-      inPlace: async stack => await isDown('service')(stack) || await runsOldBuild(stack),
+      inPlace: async stack => await isDown('service')(stack) || await runs('old-build')(stack),
+    }),
+    upgrade: fault({
+      inject: stack => stack.replaceService({ env: newBuild, tag: 'upgrade' }), recover: restoreBuild,
+      inPlace: runs('upgrade'),
+    }),
+    'bad-upgrade': fault({
+      inject: upgradeBadly, recover: restoreBuild,
+      inPlace: async stack => await isDown('service')(stack) || await runs('bad-upgrade')(stack),
     }),
   };
 }
@@ -115,20 +123,36 @@ function freezes(name: ProgramName): Pick<Own, 'inject' | 'inPlace'> {
   };
 }
 
-async function startOldBuild(stack: ProcessStack): Promise<void> {
-  if (await runsOldBuild(stack)) return;
+const startOldBuild: Inject = async stack => {
+  if (await runs('old-build')(stack)) return;
   await stack.stopService();
   await stack.startService({ env: oldBuild, tag: 'old-build' });
-}
+};
 
+/** What `up` would have said is the finding; a build that was taken after all is a failure. */
+const upgradeBadly: Inject = async stack => {
+  const began = performance.now();
+  try {
+    await stack.replaceService({ env: badBuild, tag: 'bad-upgrade' });
+  } catch (error) {
+    if (!(error instanceof RolledBack)) throw error;
+    return { exit: 1, ms: Math.round(performance.now() - began), stderr: error.message };
+  }
+  throw new Error(`${stack.node}: a build that cannot be ready was taken for one that is`);
+};
+
+/** The build of this checkout again, whichever took its place. */
 async function restoreBuild(stack: ProcessStack): Promise<void> {
-  if (await runsOldBuild(stack)) await stack.stopService();
-  await stack.startService();
+  const strange = await Promise.all((['old-build', 'upgrade', 'bad-upgrade'] as const).map(tag => runs(tag)(stack)));
+  if (strange.includes(true)) await stack.replaceService();
+  else await stack.startService();
 }
 
-async function runsOldBuild(stack: ProcessStack): Promise<boolean> {
-  const { state, tag } = await stack.program('service');
-  return state !== 'stopped' && tag === 'old-build';
+function runs(tag: 'old-build' | 'upgrade' | 'bad-upgrade'): (stack: ProcessStack) => Promise<boolean> {
+  return async stack => {
+    const seen = await stack.program('service');
+    return seen.state !== 'stopped' && seen.tag === tag;
+  };
 }
 
 /** What is wrong in the database itself; it has to run to be put right. */

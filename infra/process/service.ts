@@ -1,6 +1,6 @@
 // The compiled service as a plain process: its settings, what it was built from, and whether it answers.
 import { createHash } from 'node:crypto';
-import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { revisionOf } from '../build.ts';
@@ -8,6 +8,7 @@ import type { Context } from '../context.ts';
 
 type Env = Record<string, string>;
 export type Place = { address: string; port: number; dbPort: number };
+export type Said = { status: number; body: string };
 
 /** The compiled program of a checkout. */
 export function mainOf(root: string): string {
@@ -18,13 +19,9 @@ export function mainOf(root: string): string {
 export async function settingsOf(context: Context, place: Place, passwordFile: string): Promise<Env> {
   const { settings } = context;
   return {
-    HOST: place.address,
-    PORT: String(place.port),
-    DATABASE_HOST: place.address,
-    DATABASE_PORT: String(place.dbPort),
+    ...placed(place, passwordFile),
     DATABASE_NAME: 'orders',
     DATABASE_USER: 'orders',
-    DATABASE_PASSWORD_FILE: passwordFile,
     SERVICE_NAME: 'orders',
     ENV: 'process',
     LOG_LEVEL: 'info',
@@ -34,29 +31,33 @@ export async function settingsOf(context: Context, place: Place, passwordFile: s
   };
 }
 
-/** Differs when the compiled service or one of its settings does. */
-export function fingerprint(root: string, given: Record<string, string>): string {
-  const dist = join(root, 'service/dist');
-  const sources = readdirSync(dist, { recursive: true, encoding: 'utf8' })
-    .filter(path => path.endsWith('.js') && !/^(test|bench)\//.test(path)).sort();
-  const hash = createHash('sha256');
-  for (const path of sources) hash.update(path).update(readFileSync(join(dist, path)));
-  return hash.update(JSON.stringify(given)).digest('hex').slice(0, 16);
+/** The settings that follow from where the node is, whatever build it runs. */
+export function placed({ address, port, dbPort }: Place, passwordFile: string): Env {
+  return {
+    HOST: address, PORT: String(port),
+    DATABASE_HOST: address, DATABASE_PORT: String(dbPort), DATABASE_PASSWORD_FILE: passwordFile,
+  };
 }
 
-/** Whether the service answers this path with 200, within `deadlineMs`. */
-export function answers({ address, port }: Place, path: string, deadlineMs: number): Promise<boolean> {
+/** Differs when the build or one of its settings does. */
+export function tagOf(release: string, given: Env): string {
+  return createHash('sha256').update(release).update(JSON.stringify(given)).digest('hex').slice(0, 16);
+}
+
+/** What the service answers on this path within `deadlineMs`; undefined when nothing comes. */
+export function ask({ address, port }: Place, path: string, deadlineMs: number): Promise<Said | undefined> {
   return new Promise(resolve => {
     // a fresh connection each time: a kept one outlives its listener
     const request = get({ host: address, port, path, agent: false, timeout: deadlineMs }, response => {
-      response.resume();
-      resolve(response.statusCode === 200);
+      let body = '';
+      response.setEncoding('utf8').on('data', (part: string) => { body += part; });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: body.trim() }));
     });
     const timer = setTimeout(() => request.destroy(), deadlineMs);
-    request.on('error', () => resolve(false));
+    request.on('error', () => resolve(undefined));
     request.on('close', () => {
       clearTimeout(timer);
-      resolve(false);
+      resolve(undefined);
     });
   });
 }

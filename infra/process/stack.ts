@@ -4,21 +4,25 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Context } from '../context.ts';
 import { recoverAll } from '../database/faults.ts';
+import { HOPELESS_MS, watchHope } from '../database/readiness.ts';
+import { RolledBack, messageOf } from '../platform.ts';
 import type { Node, ProcessFacts } from '../platform.ts';
 import { openCluster } from './database/cluster.ts';
 import type { Cluster } from './database/cluster.ts';
 import { lastLines, sizeOf } from './log.ts';
 import { needFree, openPlace } from './place.ts';
 import { processesIn, readArguments, runs, send } from './proc.ts';
-import { answers, fingerprint, mainOf, settingsOf } from './service.ts';
-import type { Place } from './service.ts';
+import { openReleases } from './release.ts';
+import type { Run } from './release.ts';
+import { ask, mainOf, placed, settingsOf, tagOf } from './service.ts';
+import type { Place, Said } from './service.ts';
 import { REFUSED, describe, factsOf, isFrozen, isVain, statusOf, told } from './status.ts';
 import { openSupervision } from './supervision.ts';
 import type { Killed, ProgramStatus, Supervision } from './supervision.ts';
 import { until } from './until.ts';
 
 export type ProgramName = 'service' | 'database';
-type Changed = { env: Record<string, string>; tag: string };
+export type Changed = { env: Record<string, string>; tag: string };
 /** Its verbs throw with the reason when they fail, and may each run twice. */
 export type ProcessStack = {
   readonly node: string;
@@ -37,8 +41,16 @@ export type ProcessStack = {
   /** Thaws it, starts it if need be, and returns when it accepts sessions. */
   startDatabase: () => Promise<void>;
   stopDatabase: () => Promise<void>;
-  /** Starts it if need be, and returns when it answers /health. `as`: with other settings, under a tag of their own. */
+  /**
+   * Starts what served last if need be, and returns when it answers /health. `as`: this checkout's build with other
+   * settings, under a tag of their own.
+   */
   startService: (as?: Changed) => Promise<void>;
+  /**
+   * As `up` does: what serves gives way to this checkout's build, or a changed one; returns when that is ready.
+   * If it will not be, what served before is brought back, and RolledBack thrown.
+   */
+  replaceService: (as?: Changed) => Promise<void>;
   stopService: () => Promise<void>;
   /** Sets the role's password in the database; without one to that of the service. */
   setPassword: (password?: string) => Promise<void>;
@@ -53,12 +65,12 @@ export function openStack(node: Node, context: Context): ProcessStack {
   const { settings, local } = context;
   const { scaled, root } = settings;
   const { name } = node;
-  const main = mainOf(root);
   const say = (line: string): void => context.say(`${name}: ${line}`);
   const fail = (line: string): never => { throw new Error(`${name}: ${line}`); };
   const folder = join(settings.state, 'process', name);
   const logOf = (which: ProgramName): string => join(folder, `${which}.log`);
   const kept = openPlace(folder, node, context);
+  const releases = openReleases(folder, root);
   const cluster = openCluster({ folder: join(folder, 'db'), local, pgBin: settings.given.PG_BIN, scaled, say });
   const supervision = openSupervision({ folder, env: settings.env, scaled });
   const program = async (which: ProgramName): Promise<ProgramStatus> => statusOf(await supervision.status(), which);
@@ -95,11 +107,14 @@ export function openStack(node: Node, context: Context): ProcessStack {
     fail(`the database ${how}:\n${cluster.reason(logOf('database'), since)}`);
   };
 
-  /** The password too: the service reads it once, and a cluster that was made again has another. */
-  const tagOf = (given: Record<string, string>): string =>
-    fingerprint(root, { ...given, password: readFileSync(cluster.passwordFile, 'utf8') });
   const serviceSettings = () => settingsOf(context, kept.place(), cluster.passwordFile);
-  const beginService = async (as?: Changed): Promise<void> => {
+  const wanted = async (as?: Changed): Promise<Run> => {
+    const [release, env] = [releases.take(), { ...await serviceSettings(), ...as?.env }];
+    // the password too: the service reads it once, and a cluster that was made again has another
+    const password = readFileSync(cluster.passwordFile, 'utf8');
+    return { release, env, tag: as?.tag ?? tagOf(release, { ...env, password }) };
+  };
+  const beginService = async ({ release, env, tag }: Run): Promise<void> => {
     await supervision.settled();
     // a frozen one would wait for somebody to thaw it
     if (await supervision.signal('service', 'SIGCONT', true)) return;
@@ -108,29 +123,62 @@ export function openStack(node: Node, context: Context): ProcessStack {
       const { address, port } = kept.place();
       await needFree(address, port, 'ORDERS_PORT');
     }
-    const given = { ...await serviceSettings(), ...as?.env };
     await supervision.start('service', {
       // in the node's folder, by which one whose supervisor was killed is known
-      argv: [process.execPath, main], cwd: folder, env: { PATH: settings.env['PATH'] ?? '', ...given },
-      signal: 'SIGTERM', graceMs: scaled(graces.service), log: logOf('service'),
-      tag: as?.tag ?? tagOf(given),
+      argv: [process.execPath, releases.mainOf(release)], cwd: folder,
+      env: { PATH: settings.env['PATH'] ?? '', ...env, ...placed(kept.place(), cluster.passwordFile) },
+      signal: 'SIGTERM', graceMs: scaled(graces.service), log: logOf('service'), tag,
     });
   };
   /** Waits until the service answers the path; says at once when it never will. */
   const untilServed = async (path: string, deadlineMs: number): Promise<void> => {
     const [began, before] = [performance.now(), await program('service')];
+    const isHopeless = watchHope(scaled(HOPELESS_MS));
+    let last: Said | undefined;
     const outcome = await until(async () => {
       const now = await program('service');
       if (now.state === 'stopped' || isVain(before, now, performance.now() - began)) return 'ends';
-      return now.state === 'running' && await answers(kept.place(), path, deadlines.answer) ? 'answers' : undefined;
+      last = now.state === 'running' ? await ask(kept.place(), path, scaled(deadlines.answer)) : undefined;
+      if (last?.status === 200) return 'answers';
+      return isHopeless(last?.body ?? '') ? 'hopeless' : undefined;
     }, scaled(deadlineMs));
     if (outcome === 'answers') return;
     const { exit } = await program('service');
-    const how = outcome !== 'ends' ? `does not answer ${path} with 200 after ${deadlineMs / 1000} s`
-      : exit?.code === REFUSED ? `refuses its configuration (exit ${REFUSED})`
-        : `ends again and again (${told(exit)})`;
-    const last = lastLines(logOf('service'), 8).join('\n');
-    fail(`the service ${how}; the last lines of ${logOf('service')}:\n${last}`);
+    const said = last === undefined ? '' : `; it said last: ${last.status} ${last.body}`;
+    const how = outcome === 'hopeless' ? `answers ${path} for ${HOPELESS_MS / 1000} s with what does not pass${said}`
+      : outcome !== 'ends' ? `does not answer ${path} with 200 after ${deadlineMs / 1000} s${said}`
+        : exit?.code === REFUSED ? `refuses its configuration (exit ${REFUSED})`
+          : `ends again and again (${told(exit)})`;
+    const words = lastLines(logOf('service'), 8).join('\n');
+    fail(`the service ${how}; the last lines of ${logOf('service')}:\n${words}`);
+  };
+  const serve = async (run: Run): Promise<void> => {
+    const { state, tag } = await program('service');
+    if (state !== 'stopped' && tag !== run.tag) {
+      say('build or settings have changed, restarting the service');
+      await stopService();
+    }
+    await beginService(run);
+    const here = kept.place();
+    await kept.keep(here, true);
+    say(`waiting for http://${here.address}:${here.port}/ready`);
+    await untilServed('/ready', deadlines.ready);
+    releases.serves(run);
+  };
+  const replaceService = async (as?: Changed): Promise<void> => {
+    // copied before anything is stopped: a full disk costs nobody his service
+    const run = await wanted(as);
+    const former = releases.served();
+    try {
+      await serve(run);
+    } catch (error) {
+      if (former === undefined || former.tag === run.tag) throw error;
+      const build = `the former build ${former.env['GIT_SHA'] ?? 'unknown'}`;
+      say(`it does not get ready; ${build} comes back`);
+      const back = await serve(former).then(() => undefined, messageOf);
+      if (back === undefined) throw new RolledBack(`${messageOf(error)}\n${name}: rolled back, ${build} serves again`);
+      throw new Error(`${messageOf(error)}\n${name}: ${build} was started again, and does not serve either: ${back}`);
+    }
   };
 
   const setPassword = (password = readFileSync(cluster.passwordFile, 'utf8').trim()): Promise<void> =>
@@ -138,7 +186,7 @@ export function openStack(node: Node, context: Context): ProcessStack {
 
   const up = async (): Promise<void> => {
     await needLinux(context);
-    if (!existsSync(main)) fail(`${main} is not there: run make build`);
+    if (!existsSync(mainOf(root))) fail(`${mainOf(root)} is not there: run make build`);
     await supervision.settled();
     const here = kept.choose(!await isStopped('service') || !await isStopped('database'));
     mkdirSync(folder, { recursive: true });
@@ -153,15 +201,7 @@ export function openStack(node: Node, context: Context): ProcessStack {
     // a halted node could not recover what is wrong in its database
     await cluster.sql(recoverAll);
     await setPassword();
-    const { state, tag } = await program('service');
-    if (state === 'running' && tag !== tagOf(await serviceSettings())) {
-      say('build or settings have changed, restarting the service');
-      await stopService();
-    }
-    await beginService();
-    await kept.keep(here, true);
-    say(`waiting for http://${here.address}:${here.port}/ready`);
-    await untilServed('/ready', deadlines.ready);
+    await replaceService();
   };
 
   // ---- stopping ----
@@ -172,7 +212,8 @@ export function openStack(node: Node, context: Context): ProcessStack {
   };
   /** A service that the kernel did not end with its supervisor, which was killed in the moment between. */
   const endStrays = async (): Promise<void> => {
-    const ours = processesIn(folder, 'node').filter(({ pid }) => readArguments(pid).includes(main));
+    const isService = (text: string): boolean => /\/service\/(dist\/)?main\.js$/.test(text);
+    const ours = processesIn(folder, 'node').filter(({ pid }) => readArguments(pid).some(isService));
     const left = (): number[] => ours.map(({ pid }) => pid).filter(runs);
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       left().forEach(pid => send(pid, signal));
@@ -192,6 +233,7 @@ export function openStack(node: Node, context: Context): ProcessStack {
     if (!existsSync(folder)) return;
     // neither a full disk nor a file that cannot be read keeps anybody from stopping
     await (async () => kept.keep(kept.place(), false))().catch(kept.forget);
+    releases.forget();
     tell(await supervision.end());
     await endStrays();
     await cluster.stop();
@@ -241,12 +283,12 @@ export function openStack(node: Node, context: Context): ProcessStack {
     }
   };
   const startService = async (as?: Changed): Promise<void> => {
-    await beginService(as);
+    await beginService(as === undefined ? releases.served() ?? await wanted() : await wanted(as));
     await untilServed('/health', deadlines.health);
   };
   return {
     node: name, supervision, cluster, isUp: kept.isUp, up, halt, destroy, status, logs, facts, program,
-    startDatabase, stopDatabase, startService, stopService, setPassword, settings: serviceSettings,
+    startDatabase, stopDatabase, startService, replaceService, stopService, setPassword, settings: serviceSettings,
   };
 }
 

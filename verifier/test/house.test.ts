@@ -23,7 +23,9 @@ const edges: { edge: string; sign: RegExp; service: string[]; verifier: string[]
     edge: 'the environment', sign: /\bprocess\.env\b|\{[^}]*\benv\b[^}]*\} = process\b/,
     service: ['main.ts'],
     verifier: ['verify.ts', 'drill.ts', 'prove.ts', 'status.ts', 'acceptance.ts', 'report.ts', 'guarantees.ts'],
-    infra: ['cli.ts', 'process/database/cluster-program.ts', 'docker/stack/start.ts'],
+    infra: [
+      'cli.ts', 'process/database/cluster-program.ts', 'docker/stack/start.ts', 'docker/stack/faults/derived.ts',
+    ],
   },
   {
     edge: 'signals', sign: /\bprocess\.(on|once)\((?!'(uncaught|unhandled|warning))/,

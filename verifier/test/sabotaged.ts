@@ -47,6 +47,9 @@ export async function openSabotaged(more: Record<string, string> = {}): Promise<
   };
   // one that never becomes ready is for verify to see; one that never answers is no build at all
   const up = async (): Promise<Seen> => {
+    if ('done' in await stack.control.up()) return unseen;
+    // it was rolled back; where nothing runs it stays, to be looked at
+    await stack.control.halt();
     const outcome = await stack.control.up();
     if ('done' in outcome) return unseen;
     const health = () => fetch(`http://127.0.0.1:${stack.env['ORDERS_PORT']}/health`).then(() => true, () => false);

@@ -88,7 +88,8 @@ fi
 /** Everything of a node is gone: its containers with their data, its settings and its secrets. */
 export async function removeAll({ sh, options }: Engine, { all, volumes, networks }: Survey): Promise<void> {
   const lists = [all.map(({ id }) => id), volumes, networks].map(names => names.join(' '));
-  await sh(removing, [options.folder, join(options.infra, '.env'), ...lists, `${options.project}-old-build`]);
+  const derived = ['old-build', 'upgrade', 'bad-upgrade'].map(name => `${options.project}-${name}`);
+  await sh(removing, [options.folder, join(options.infra, '.env'), ...lists, ...derived]);
 }
 
 const removing = `
@@ -96,7 +97,7 @@ set -eu
 for id in $3; do docker rm -fv "$id" >/dev/null; done
 for name in $4; do docker volume rm "$name" >/dev/null; done
 for name in $5; do docker network rm "$name" >/dev/null; done
-docker image rm "$6" >/dev/null 2>&1 || true
+docker image rm "$6" "$7" "$8" >/dev/null 2>&1 || true
 if [ -f "$1/env" ] && cmp -s "$1/env" "$2"; then rm -f "$2"; fi
 rm -rf "$1"
 rmdir "$(dirname "$1")" 2>/dev/null || true

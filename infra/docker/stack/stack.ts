@@ -14,7 +14,7 @@ import { stop } from './stop.ts';
 export type Stack = {
   /**
    * Returns when the service is ready at address:port as seen from this machine, or says who is to blame. A failure
-   * leaves running what ran before, but for a refused configuration: `status().stopped` tells whether anything is left.
+   * leaves running what ran before, or brings it back; where nothing ran nothing is left, as `status().stopped` tells.
    */
   up: (images: Images) => Promise<Outcome>;
   halt: () => Promise<Outcome>;

@@ -2,15 +2,17 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { recoverAll, writable } from '../../database/faults.ts';
+import { HOPELESS_MS, watchHope } from '../../database/readiness.ts';
 import { composeUp } from './compose.ts';
 import { DEAF_S, databaseAnswers, ownData, runSql, setRole } from './database.ts';
 import { Trouble, exitCodes, linesOf, present, sectionsOf } from '../engine.ts';
-import type { Engine, Service, Sight, Survey } from '../engine.ts';
-import { forgetOldBuild, isOldBuild } from './faults/changed-api.ts';
+import type { Engine, Service, Survey } from '../engine.ts';
+import { forgetDerived, isDerived } from './faults/derived.ts';
 import { thaw } from './faults/signals.ts';
+import { readEnv, writeEnv } from './env-file.ts';
 import { firstStartIsOver, prepare, writeSettings } from './files.ts';
 import { Unreadable, parseContainers } from '../inspect.ts';
-import { messageOf } from '../../platform.ts';
+import { RolledBack, messageOf } from '../../platform.ts';
 import type { Container } from '../inspect.ts';
 import { askReady, clearFirewall, reconnect, republish } from './network.ts';
 import type { Answer } from './network.ts';
@@ -20,7 +22,7 @@ import { stop } from './stop.ts';
 /** A start: what there was before, when it is late, how often the service had been restarted, what was repaired. */
 type Start = {
   engine: Engine; before: Survey; api: Container; db: Container;
-  endMs: number; restarts: number; mended: Set<'port' | 'data' | 'frozen'>;
+  endMs: number; restarts: number; mended: Set<'port' | 'data' | 'frozen'>; isHopeless: (body: string) => boolean;
 };
 
 /** A program that will not get well by waiting. `fatal`: it refuses its configuration, so all of the node stops. */
@@ -41,24 +43,37 @@ export async function start(engine: Engine, images: Images): Promise<void> {
   const { node, address, port, say, host, folder } = engine.options;
   const before = await engine.survey();
   refuseTakenPort(engine, before);
-  const former = await host.read(join(folder, 'env'));
+  // the settings that were ready last; those of an `up` that was killed are no way back
+  const former = await host.read(servedFile(engine)) ?? await host.read(join(folder, 'env'));
   await prepare(engine, before, images);
   say(`${node.name}: image ${short(images.service)}, service on ${address}:${port}`);
   try {
     await compose(engine);
-    const sight = await engine.look();
-    await reconnect(engine, sight);
-    await clearFirewall(engine);
-    const [api, db] = [present(engine, sight, 'api'), present(engine, sight, 'db')];
-    await awaitReady({
-      engine, before, api, db, restarts: api.restartCount, mended: new Set(),
-      endMs: performance.now() + engine.options.settings.scaled(60_000),
-    });
-    if (before.api !== undefined && isOldBuild(engine, before.api)) await forgetOldBuild(engine);
+    await serve(engine, before, writeEnv(engine.options, images));
+    if (before.api !== undefined && isDerived(engine, before.api)) await forgetDerived(engine);
   } catch (error) {
     if (error instanceof Trouble || error instanceof Unreadable) throw await explain(engine, before, error, former);
     throw error;
   }
+}
+
+/** Containers that Compose has made come to serve; their settings are then the way back of the next `up`. */
+async function serve(engine: Engine, before: Survey, settled: string): Promise<void> {
+  const { host, settings } = engine.options;
+  const sight = await engine.look();
+  await reconnect(engine, sight);
+  await clearFirewall(engine);
+  const [api, db] = [present(engine, sight, 'api'), present(engine, sight, 'db')];
+  await awaitReady({
+    engine, before, api, db, restarts: api.restartCount, mended: new Set(),
+    endMs: performance.now() + settings.scaled(60_000),
+    isHopeless: watchHope(settings.scaled(HOPELESS_MS)),
+  });
+  await host.write([{ path: servedFile(engine), text: settled }]);
+}
+
+function servedFile({ options }: Engine): string {
+  return join(options.folder, 'served');
 }
 
 /** Before anything is touched: Compose would stop the old service, then find that the new one cannot have its port. */
@@ -113,6 +128,7 @@ async function awaitReady(start: Start): Promise<void> {
     if (roleIsSet) {
       last = await watchReady(start);
       if ('status' in last && last.status === 200) return;
+      if ('status' in last && start.isHopeless(last.body)) throw await late(start, last);
       await mendPort(start, seen.api, last);
     }
     if (performance.now() > endMs) throw await late(start, last);
@@ -203,36 +219,56 @@ require('http').get({ port: process.env.PORT, path: '/ready', agent: false, time
 }).on('timeout', () => end('nothing in 3 s')).on('error', error => end(error.message));
 `;
 
-/** Says what is left, with the last words of the one to blame. A start of what did not run leaves nothing running. */
+/**
+ * Says what is left, with the last words of the one to blame. A start of what did not run leaves nothing running; what
+ * ran and has changed is brought back with the settings that it had.
+ */
 async function explain(
   engine: Engine, before: Survey, error: Error, former: string | undefined,
-): Promise<Trouble> {
-  const { node } = engine.options;
+): Promise<Error> {
+  const { node, host, folder } = engine.options;
   const guilty = error instanceof Guilty ? error : undefined;
   const sight = await engine.look().catch(() => before);
   const words = guilty === undefined ? '' : await lastLines(engine, sight[guilty.service]).catch(messageOf);
-  const ran = [before.api, before.db].some(box => box !== undefined && ['running', 'paused'].includes(box.status));
-  let left = `what ran of ${node.name} is left running`;
-  if (!ran || guilty?.fatal === true) {
-    left = await stop(engine, sight).then(() => `nothing of ${node.name} was left running`, messageOf);
-  }
-  if (error instanceof NotStarted && former !== undefined) {
-    await writeSettings(engine.options, former);
-    if (ran) left = await bringBack(engine, before, sight) ?? left;
-  }
   const reason = error.message.startsWith(`${node.name}: `) ? error.message : `${node.name}: ${error.message}`;
-  return new Trouble(`${reason}; ${left}${words === '' ? '' : `; the last lines of ${guilty?.service}:\n${words}`}`);
+  const tell = (left: string) =>
+    `${reason}; ${left}${words === '' ? '' : `; the last lines of ${guilty?.service}:\n${words}`}`;
+  const ran = runs(before.api) || runs(before.db);
+  const isChanged = (service: Service) =>
+    runs(before[service]) && (!runs(sight[service]) || sight[service]?.id !== before[service]?.id);
+  const isOther = isChanged('api') || isChanged('db') || await host.read(join(folder, 'env')) !== former;
+  const isUntouched = error instanceof NotStarted && !isChanged('api') && !isChanged('db');
+  if (former !== undefined && (error instanceof NotStarted || (ran && isOther))) {
+    await writeSettings(engine.options, former);
+  }
+  if (former !== undefined && ran && isOther && !isUntouched) {
+    const what = `what ran of ${node.name}`;
+    const back = await bringBack(engine, before, former).then(() => undefined, messageOf);
+    if (back !== undefined) return new Trouble(tell(`${what} was started again, and does not serve either: ${back}`));
+    const build = buildOf((await engine.look().catch(() => before)).api);
+    return new RolledBack(tell(`${what} runs again with the settings that it had, rolled back to the build ${build}`));
+  }
+  if (ran && guilty?.fatal !== true) return new Trouble(tell(`what ran of ${node.name} is left running`));
+  return new Trouble(tell(await stop(engine, sight).then(() => `nothing of ${node.name} was left running`, messageOf)));
 }
 
-/** What ran before and was stopped for what could not be started, with the settings that it had. */
-async function bringBack(engine: Engine, before: Sight, now: Sight): Promise<string | undefined> {
-  const runs = (box: Container | undefined) => box !== undefined && ['running', 'paused'].includes(box.status);
-  const lost = (['api', 'db'] as const).filter(service => runs(before[service]) && !runs(now[service]));
-  if (lost.length === 0) return undefined;
-  const { node } = engine.options;
-  const failed = await composeUp(engine);
-  if (failed !== undefined) return `${lost.join(' and ')} of ${node.name} could not be brought back: ${failed}`;
-  return `what ran of ${node.name} runs again with the settings that it had`;
+/** From its former image and settings, and ready; an override that it did not have is left out. */
+async function bringBack(engine: Engine, before: Survey, former: string): Promise<void> {
+  const override = engine.options.settings.given.ORDERS_OVERRIDE;
+  const plain = override !== undefined && before.api?.configFiles.split(',').includes(override) === false;
+  engine.options.say(`${engine.options.node.name}: it does not get ready; what ran before comes back`);
+  const failed = await composeUp(engine, { plain });
+  if (failed !== undefined) throw new Trouble(failed);
+  const { ORDERS_ADDRESS: address = '', ORDERS_PORT: port } = readEnv(former);
+  await serve({ ...engine, options: { ...engine.options, address, port: Number(port) } }, before, former);
+}
+
+function runs(box: Container | undefined): boolean {
+  return box !== undefined && ['running', 'paused'].includes(box.status);
+}
+
+function buildOf(api: Container | undefined): string {
+  return api?.env.find(line => line.startsWith('GIT_SHA='))?.slice('GIT_SHA='.length) ?? 'unknown';
 }
 
 async function lastLines(engine: Engine, container: Container | undefined): Promise<string> {

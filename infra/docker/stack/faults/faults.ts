@@ -14,9 +14,12 @@ import { awaken, isPasswordSpoilt, spoilPassword, superuserOf, wakeDatabase } fr
 import {
   askReady, clearFirewall, closePort, dropPort, isPortClosed, isPortDropped, reconnect, republish,
 } from '../network.ts';
-import { isLoosened, isOldBuild, loosen, restoreApi, startOldBuild } from './changed-api.ts';
+import { isLoosened, loosen, restoreApi, startOldBuild } from './changed-api.ts';
+import { isDerived } from './derived.ts';
+import type { Derived } from './derived.ts';
 import { refuseConfig, removeRefused } from './refuse-config.ts';
 import { drain, end, isFrozen, signal, thaw } from './signals.ts';
+import { bringOrigin, upgrade, upgradeBadly } from './upgrade.ts';
 
 type StackFault = StackFaults[FaultName];
 /** As in StackFault, but failing by throwing; `inPlace` is asked of a node that is up only. */
@@ -71,8 +74,10 @@ const faults: Record<FaultName, Row> = {
   },
   'old-build': {
     inject: startOldBuild, recover: mendBuild,
-    inPlace: async engine => isOldBuild(engine, await see(engine, 'api')),
+    inPlace: runsDerived('old-build'),
   },
+  upgrade: { inject: upgrade, recover: mendBuild, inPlace: runsDerived('upgrade') },
+  'bad-upgrade': { inject: upgradeBadly, recover: mendBuild, inPlace: runsDerived('bad-upgrade') },
   loosened: { inject: loosen, recover: mendBuild, inPlace: async engine => isLoosened(await see(engine, 'api')) },
   'network-cut': {
     inject: async engine => {
@@ -176,10 +181,14 @@ async function mendService(engine: Engine, isUp: boolean): Promise<void> {
   if (awaken(api) !== 'none') await engine.docker(awaken(api), api.id);
 }
 
+function runsDerived(name: Derived): Row['inPlace'] {
+  return async engine => isDerived(engine, await see(engine, 'api'), name);
+}
+
 async function mendBuild(engine: Engine, isUp: boolean): Promise<void> {
-  const sight = await engine.look();
   if (!isUp) return;
-  await restoreApi(engine, present(engine, sight, 'api'));
+  await restoreApi(engine, await see(engine, 'api'));
+  await bringOrigin(engine);
   await mendService(engine, isUp);
 }
 
