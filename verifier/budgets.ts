@@ -10,14 +10,25 @@ export const timed = {
   verify: '`make verify` of one node, all green',
   up: '`make up` of one node that was halted',
   halt: '`make halt` of one node',
+  gap: 'the longest time without an order taken while one build replaces another',
+  rollBack: 'from `make up` with a build that cannot be ready to the former one ready again',
 } as const;
 export type Timed = keyof typeof timed;
 const words = Object.keys(timed) as Timed[];
 
 export const budgets: Readonly<Record<PlatformName, Readonly<Record<Timed, number>>>> = {
-  process: { detected: 1_000, readyAgain: 2_000, writeAgain: 2_000, verify: 30_000, up: 20_000, halt: 20_000 },
-  docker: { detected: 1_000, readyAgain: 2_000, writeAgain: 2_000, verify: 40_000, up: 60_000, halt: 30_000 },
-  vagrant: { detected: 1_000, readyAgain: 2_000, writeAgain: 2_000, verify: 60_000, up: 240_000, halt: 120_000 },
+  process: {
+    detected: 1_000, readyAgain: 2_000, writeAgain: 2_000, verify: 30_000, up: 20_000, halt: 20_000,
+    gap: 5_000, rollBack: 20_000,
+  },
+  docker: {
+    detected: 1_000, readyAgain: 2_000, writeAgain: 2_000, verify: 40_000, up: 60_000, halt: 30_000,
+    gap: 10_000, rollBack: 40_000,
+  },
+  vagrant: {
+    detected: 1_000, readyAgain: 2_000, writeAgain: 2_000, verify: 60_000, up: 240_000, halt: 120_000,
+    gap: 30_000, rollBack: 120_000,
+  },
 };
 
 /** `detected 1000, readyAgain 2000, …`, a line a platform. */

@@ -23,11 +23,12 @@ import { restartKeepsOrders } from './restart-keeps-orders.ts';
 import { rightRevoked } from './right-revoked.ts';
 import { serviceFrozen } from './service-frozen.ts';
 import { tableLocked } from './table-locked.ts';
+import { upgrade } from './upgrade.ts';
 
 export const drills: readonly Drill[] = [
   dbDown, badCredentials, midFlight, portClosed, portDropped, dbHung, processKilled, restartKeepsOrders, drain,
   configRefused, serviceFrozen, oldBuild, tableLocked, diskFull, ordersLost, loosened, dbSlow, networkCut,
-  connectionsExhausted, dbRestartStorm, readOnly, rightRevoked,
+  connectionsExhausted, dbRestartStorm, readOnly, rightRevoked, upgrade,
 ];
 
 /** `db-down               the database is stopped`, a line a drill. */

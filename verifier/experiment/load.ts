@@ -12,12 +12,16 @@ export type Fate = 'acked' | 'refused' | 'ambiguous';
 export type Told = { fate: Fate; orderId?: string; said: string; ms: number };
 export type Attempt = Told & { key: string | undefined; order: NewOrder };
 export type Place = (order: NewOrder, key: string | undefined) => Promise<Answer<Order>>;
+export type How = { writers?: number; keyless?: number; mayWrite?: () => boolean };
 export type Load = {
   /** Appended and fsynced: each order before it is sent, and its fate before the writer's next order. */
   readonly file: string;
   readonly attempts: readonly Attempt[];
-  /** Starts sixteen writers. While `mayWrite` is false nobody posts, as clients do that follow readiness. */
-  start: (how?: { writers?: number; mayWrite?: () => boolean }) => Promise<void>;
+  /**
+   * Starts sixteen writers; so many of them send no key. While `mayWrite` is false nobody posts, as clients do that
+   * follow readiness.
+   */
+  start: (how?: How) => Promise<void>;
   count: (...fates: Fate[]) => number;
   /** Returns when every writer has the answer to its last order; does nothing when there is none. */
   stop: () => Promise<void>;
@@ -28,14 +32,14 @@ export function openLoad(place: Place, file: string): Load {
   const attempts: Attempt[] = [];
   let stopping = false;
   let ended: Promise<unknown> = Promise.resolve();
-  const write = async (log: Log, mayWrite: () => boolean) => {
+  const write = async (log: Log, isKeyed: boolean, mayWrite: () => boolean) => {
     while (!stopping) {
       if (!mayWrite()) {
         await pause(20);
         continue;
       }
       const order = draftOrder();
-      const key = randomUUID();
+      const key = isKeyed ? randomUUID() : undefined;
       await log.append({ key, order, fate: 'sent' });
       const attempt = { key, order, ...judge(await place(order, key)) };
       attempts.push(attempt);
@@ -46,10 +50,11 @@ export function openLoad(place: Place, file: string): Load {
   };
   return {
     file, attempts,
-    start: async ({ writers = 16, mayWrite = () => true } = {}) => {
+    start: async ({ writers = 16, keyless = 0, mayWrite = () => true } = {}) => {
       await mkdir(dirname(file), { recursive: true });
       const log = await openLog(file);
-      ended = Promise.all(Array.from({ length: writers }, () => write(log, mayWrite))).finally(log.close);
+      const all = Array.from({ length: writers }, (_, i) => write(log, i >= keyless, mayWrite));
+      ended = Promise.all(all).finally(log.close);
       // kept for whoever awaits stop()
       ended.catch(() => undefined);
     },

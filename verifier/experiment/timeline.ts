@@ -108,6 +108,13 @@ export function recoveredMs(samples: readonly Sample[], probe: ProbeName, sinceM
   return back === undefined ? null : Math.max(0, back.toMs - sinceMs);
 }
 
+/** The longest time since a moment from one good answer of a probe to the next. */
+export function longestGapMs(samples: readonly Sample[], probe: ProbeName, sinceMs: number): number {
+  const good = samples.filter(sample => sample.probe === probe && sample.grade === 'good').map(({ toMs }) => toMs);
+  const gaps = good.flatMap((toMs, i) => toMs < sinceMs || i === 0 ? [] : [toMs - (good[i - 1] ?? toMs)]);
+  return Math.max(0, ...gaps);
+}
+
 /** `503 timeout (12), silent (1)`: what was seen, and how often. */
 export function countWords(words: readonly string[]): string {
   const counts = new Map<string, number>();

@@ -169,6 +169,8 @@ export const guarantees: readonly Guarantee[] = [
     ['database killed while orders are written', drill('mid-flight')],
     ['restart of everything', restart],
     ['service told to stop under load', drill('drain')],
+    ['a new build replaces the old one under load', drill('upgrade')],
+    ['a build that never gets ready', drill('upgrade')],
     ['TCP port unreachable', portClosed],
     ['configuration missing or malformed', refused],
     ['verification red', portClosed, lifecycle],

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
+import { newBuild } from '#infra/platform';
 import type { Spoilt } from '#infra/platform';
 import { climb } from '../checks/climb.ts';
 import { rungs } from '../checks/rungs.ts';
@@ -16,7 +17,7 @@ import type { Stage } from '../results/registry.ts';
 import type { Ended } from '../results/run.ts';
 import { controlOf, done, factsOf, openFakeSystem, redRung } from './fake-system.ts';
 import type { FakeSystem, Play } from './fake-system.ts';
-import { problem, withFields } from './honest.ts';
+import { commit, problem, withFields } from './honest.ts';
 import type { Lie, Reply } from './honest.ts';
 
 /** `red`: the checks that break, as `rung check`. `says` is what the first of them has to tell. */
@@ -87,6 +88,16 @@ describe('a drill', { concurrency: 12 }, () => {
       } } } : undefined,
     },
     { drill: 'drain', of: 'connections that are kept', red: ['meanwhile says-close'], ...draining() },
+    { drill: 'upgrade', of: 'an honest up', red: [], ...upgrading() },
+    {
+      drill: 'upgrade', of: 'an up that does not say why', red: ['refused rolled-back'],
+      says: /wanted it to name database_missing/, ...upgrading({ stderr: `rolled back to ${commit}` }),
+    },
+    {
+      drill: 'upgrade', of: 'an up that changes nothing', red: ['fault upgraded'], says: /wanted the build 0ddba12/,
+      ...upgrading({ sha: commit }),
+    },
+    { drill: 'upgrade', of: 'orders lost on the way', red: ['reckoning nothing-lost'], ...upgrading({ loses: true }) },
     { drill: 'config-refused', of: 'an honest service', red: [], play: refuses(complaint) },
     {
       drill: 'config-refused', of: 'an answer that is invented', red: ['PORT malformed'], says: /that quotes/,
@@ -225,6 +236,24 @@ function slowlyBack(): Lie {
 }
 
 /** Drains in good order for half a second, and keeps its connections. */
+/** A platform that brings builds up: what the new one calls itself, what is said of the bad one. */
+function upgrading(
+  { sha = newBuild.GIT_SHA, stderr = `503 database_missing; rolled back to ${commit}`, loses = false } = {},
+): { lie: Lie; play: Play } {
+  let now = commit;
+  return {
+    lie: (reply, { path }) => path === '/version' ? withFields(reply, { git_sha: now }) : reply,
+    play: (verb, [fault], { honest: { orders } }) => {
+      if (verb === 'inject' && fault === 'bad-upgrade') return { done: { exit: 1, ms: 1, stderr } };
+      if (verb === 'inject') now = sha;
+      if (verb === 'recover') now = commit;
+      const lost = [...orders.keys()].slice(loses && verb === 'recover' ? -20 : orders.size);
+      lost.forEach(id => orders.delete(id));
+      return undefined;
+    },
+  };
+}
+
 function draining(): Pick<Case, 'lie' | 'play'> {
   let drains = false;
   return {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from '../client/until.ts';
 import {
-  detectedMs, edges, probeNames, recoveredMs, stripChart, watchTimeline, within,
+  detectedMs, edges, longestGapMs, probeNames, recoveredMs, stripChart, watchTimeline, within,
 } from '../experiment/timeline.ts';
 import type { ProbeName, Sample } from '../experiment/timeline.ts';
 import type { Grade } from '../results/watched.ts';
@@ -21,6 +21,12 @@ test('recovered counts from the last sample that was not good, so a flicker is n
   assert.equal(recoveredMs(ready, 'ready', 300), 210);
   assert.equal(recoveredMs(row('ready', ['refused', 'good', 'refused']), 'ready', 0), null);
   assert.equal(recoveredMs(row('ready', ['good', 'refused', 'good', 'refused', 'good']), 'ready', 0), 410);
+});
+
+test('the longest gap is from one good answer to the next, counted from before the moment that is asked for', () => {
+  assert.equal(longestGapMs(ready, 'ready', 150), 400);
+  assert.equal(longestGapMs(ready, 'ready', 550), 100);
+  assert.equal(longestGapMs(row('ready', ['good', 'bad']), 'ready', 50), 0, 'one that has not ended has no length');
 });
 
 test('edges tell each change of a probe, once', () => {
