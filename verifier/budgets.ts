@@ -23,11 +23,11 @@ export const budgets: Readonly<Record<PlatformName, Readonly<Record<Timed, numbe
   },
   docker: {
     detected: 1_000, readyAgain: 2_000, writeAgain: 2_000, verify: 40_000, up: 60_000, halt: 30_000,
-    gap: 10_000, rollBack: 40_000,
+    gap: 20_000, rollBack: 60_000,
   },
   vagrant: {
     detected: 1_000, readyAgain: 2_000, writeAgain: 2_000, verify: 60_000, up: 240_000, halt: 120_000,
-    gap: 30_000, rollBack: 120_000,
+    gap: 60_000, rollBack: 240_000,
   },
 };
 

@@ -17,7 +17,7 @@ export const upgrade: Drill = {
     looksLike: 'orders are refused for a few seconds while one build drains and the other starts; `/version` names the '
       + 'new commit. If that one does not get ready, `make up` exits 1 with its reason, and the former build serves.',
     means: 'somebody typed `make up` with another build or other settings.',
-    takes: 'about 25 s on plain processes, 50 s in containers',
+    takes: 'about 30 s on plain processes, 1 to 2 minutes in containers',
     byHand: '`infra/control inject upgrade`; `infra/control inject bad-upgrade` for one that is rolled back',
     backToNormal: '`infra/control recover upgrade`, or `make up`, brings the build of this checkout back. '
       + 'Writers repeat what was ambiguous with the same key.',
