@@ -1,6 +1,6 @@
 // The images: the service's, built once per state of its sources and named after its content, and the database's.
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { revisionOf, sourcesOf, versionOf } from '../build.ts';
 import type { Context } from '../context.ts';
@@ -9,6 +9,7 @@ import type { Outcome } from '../platform.ts';
 import { Trouble, attempt, lastWords, linesOf } from './engine.ts';
 import { digestOf } from './facts.ts';
 import type { Images, WantedImages } from './options.ts';
+import { readEnv } from './stack/env-file.ts';
 
 /**
  * Where an image is built: `sources` is the folder with the Dockerfile on `host`; `memory` a file here, of names by
@@ -144,15 +145,30 @@ async function argsOf({ local, settings }: Context, { bases, revision }: Recipe)
   ];
 }
 
-/** What we built before and no container uses goes; the engine refuses to remove the others, which stay remembered. */
+/**
+ * What we built before and no container uses goes; the engine refuses to remove the others, which stay remembered. What
+ * served last stays too: after an `up` that was killed no container uses it, and it is the way back.
+ */
 async function forgetUnused(context: Context, builder: Builder): Promise<Line[]> {
   const lines = await remembered(builder.memory);
+  const served = await servedHere(context.settings.state);
   const deadlineMs = context.settings.scaled(60_000);
   const left: Line[] = [];
   for (const line of lines) {
     if (!await isThere(context, builder, line.name)) continue;
+    if (served.includes(line.name)) {
+      left.push(line);
+      continue;
+    }
     const run = await builder.host.run(['docker', 'image', 'rm', line.name], { deadlineMs });
     if (run.code !== 0) left.push(line);
   }
   return left;
+}
+
+/** The images of the service that were ready last, on each node of this machine's engine. */
+async function servedHere(state: string): Promise<(string | undefined)[]> {
+  const nodes = await readdir(join(state, 'docker')).catch(() => []);
+  const texts = nodes.map(node => readFile(join(state, 'docker', node, 'served'), 'utf8').catch(() => ''));
+  return (await Promise.all(texts)).map(text => readEnv(text)['ORDERS_IMAGE']);
 }

@@ -1,9 +1,14 @@
 // The image: what is in it, what it is built from, and that one commit gives one application layer.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import type { TestContext } from 'node:test';
+import { imagesHere } from '../docker/image.ts';
+import type { Host } from '../host.ts';
+import { openLocal } from '../local.ts';
+import { readSettings } from '../settings.ts';
 import { missing, openContainers, succeeded } from './docker-stack.ts';
 import type { Containers } from './docker-stack.ts';
 import { root, runIn } from './stack.ts';
@@ -19,6 +24,25 @@ test('bases are digests, and the label repeats that of the runtime base', async 
   const compose = await readFile(join(root, 'infra/docker-compose.yml'), 'utf8');
   assert.match(compose, /image: \$\{ORDERS_DB_IMAGE:-postgres:[\w.-]+@sha256:[0-9a-f]{64}\}/);
   assert.doesNotMatch(`${text}${compose}`, /:latest/);
+});
+
+test('a new build removes what nothing uses, never the image that a node served last', async t => {
+  const state = await mkdtemp(join(tmpdir(), 'orders-images-'));
+  t.after(() => rm(state, { recursive: true }));
+  const read = readSettings({ ORDERS_STATE: state, PATH: process.env['PATH'] }, root.replace(/\/$/, ''));
+  assert.ok('settings' in read);
+  await mkdir(join(state, 'docker/control'), { recursive: true });
+  await writeFile(join(state, 'docker/control/served'), 'ORDERS_IMAGE=orders:served\n');
+  await writeFile(join(state, 'image'), 'key orders:served\nkey orders:unused\n');
+  const ran: string[] = [];
+  const run: Host['run'] = async argv => {
+    ran.push(argv.join(' '));
+    return { code: argv[0] === 'git' ? 1 : 0, stdout: '', stderr: '', late: false };
+  };
+  const local: Host = { ...openLocal({}), run, read: async () => 'sha256:new' };
+  const images = await imagesHere({ settings: read.settings, local, say: () => undefined });
+  assert.ok('done' in images && images.done.service === 'orders:sha256-new');
+  assert.deepEqual(ran.filter(line => line.includes('image rm')), ['docker image rm orders:unused']);
 });
 
 test('the Compose file is valid and says what is missing', { skip: missing }, async t => {
