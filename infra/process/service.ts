@@ -5,10 +5,16 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import { revisionOf } from '../build.ts';
 import type { Context } from '../context.ts';
+import { HOPELESS_MS, watchHope } from '../database/readiness.ts';
+import { lastLines } from './log.ts';
+import { REFUSED, isVain, told } from './status.ts';
+import type { ProgramStatus } from './supervision.ts';
+import { until } from './until.ts';
 
+const ANSWER_MS = 2_000;
 type Env = Record<string, string>;
 export type Place = { address: string; port: number; dbPort: number };
-export type Said = { status: number; body: string };
+type Said = { status: number; body: string };
 
 /** The compiled program of a checkout. */
 export function mainOf(root: string): string {
@@ -44,8 +50,37 @@ export function tagOf(release: string, given: Env): string {
   return createHash('sha256').update(release).update(JSON.stringify(given)).digest('hex').slice(0, 16);
 }
 
+type Awaited = {
+  place: Place; path: string; deadlineMs: number; log: string; scaled: (ms: number) => number;
+  look: () => Promise<ProgramStatus>;
+};
+
+/** Waits until the service answers the path with 200; says at once why it never will, with its last words. */
+export async function awaitService(
+  { place, path, deadlineMs, log, scaled, look }: Awaited,
+): Promise<string | undefined> {
+  const [began, before] = [performance.now(), await look()];
+  const isHopeless = watchHope(scaled(HOPELESS_MS));
+  let last: Said | undefined;
+  const outcome = await until(async () => {
+    const now = await look();
+    if (now.state === 'stopped' || isVain(before, now, performance.now() - began)) return 'ends';
+    last = now.state === 'running' ? await ask(place, path, scaled(ANSWER_MS)) : undefined;
+    if (last?.status === 200) return 'answers';
+    return isHopeless(last?.body ?? '') ? 'hopeless' : undefined;
+  }, scaled(deadlineMs));
+  if (outcome === 'answers') return undefined;
+  const { exit } = await look();
+  const said = last === undefined ? '' : `; it said last: ${last.status} ${last.body}`;
+  const how = outcome === 'hopeless' ? `says on ${path} for ${HOPELESS_MS / 1000} s what does not pass${said}`
+    : outcome !== 'ends' ? `does not answer ${path} with 200 after ${deadlineMs / 1000} s${said}`
+      : exit?.code === REFUSED ? `refuses its configuration (exit ${REFUSED})`
+        : `ends again and again (${told(exit)})`;
+  return `${how}; the last lines of ${log}:\n${lastLines(log, 8).join('\n')}`;
+}
+
 /** What the service answers on this path within `deadlineMs`; undefined when nothing comes. */
-export function ask({ address, port }: Place, path: string, deadlineMs: number): Promise<Said | undefined> {
+function ask({ address, port }: Place, path: string, deadlineMs: number): Promise<Said | undefined> {
   return new Promise(resolve => {
     // a fresh connection each time: a kept one outlives its listener
     const request = get({ host: address, port, path, agent: false, timeout: deadlineMs }, response => {

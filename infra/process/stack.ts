@@ -4,7 +4,6 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Context } from '../context.ts';
 import { recoverAll } from '../database/faults.ts';
-import { HOPELESS_MS, watchHope } from '../database/readiness.ts';
 import { RolledBack, messageOf } from '../platform.ts';
 import type { Node, ProcessFacts } from '../platform.ts';
 import { openCluster } from './database/cluster.ts';
@@ -14,9 +13,9 @@ import { needFree, openPlace } from './place.ts';
 import { processesIn, readArguments, runs, send } from './proc.ts';
 import { openReleases } from './release.ts';
 import type { Run } from './release.ts';
-import { ask, mainOf, placed, settingsOf, tagOf } from './service.ts';
-import type { Place, Said } from './service.ts';
-import { REFUSED, describe, factsOf, isFrozen, isVain, statusOf, told } from './status.ts';
+import { awaitService, mainOf, placed, settingsOf, tagOf } from './service.ts';
+import type { Place } from './service.ts';
+import { describe, factsOf, isFrozen, isVain, statusOf } from './status.ts';
 import { openSupervision } from './supervision.ts';
 import type { Killed, ProgramStatus, Supervision } from './supervision.ts';
 import { until } from './until.ts';
@@ -58,7 +57,7 @@ export type ProcessStack = {
 };
 
 const graces = { service: 15_000, database: 60_000 };
-const deadlines = { database: 60_000, ready: 30_000, health: 15_000, answer: 2_000 };
+const deadlines = { database: 60_000, ready: 30_000, health: 15_000 };
 
 /** The stack of a node. Looks at nothing yet. */
 export function openStack(node: Node, context: Context): ProcessStack {
@@ -130,27 +129,11 @@ export function openStack(node: Node, context: Context): ProcessStack {
       signal: 'SIGTERM', graceMs: scaled(graces.service), log: logOf('service'), tag,
     });
   };
-  /** Waits until the service answers the path; says at once when it never will. */
   const untilServed = async (path: string, deadlineMs: number): Promise<void> => {
-    const [began, before] = [performance.now(), await program('service')];
-    const isHopeless = watchHope(scaled(HOPELESS_MS));
-    let last: Said | undefined;
-    const outcome = await until(async () => {
-      const now = await program('service');
-      if (now.state === 'stopped' || isVain(before, now, performance.now() - began)) return 'ends';
-      last = now.state === 'running' ? await ask(kept.place(), path, scaled(deadlines.answer)) : undefined;
-      if (last?.status === 200) return 'answers';
-      return isHopeless(last?.body ?? '') ? 'hopeless' : undefined;
-    }, scaled(deadlineMs));
-    if (outcome === 'answers') return;
-    const { exit } = await program('service');
-    const said = last === undefined ? '' : `; it said last: ${last.status} ${last.body}`;
-    const how = outcome === 'hopeless' ? `answers ${path} for ${HOPELESS_MS / 1000} s with what does not pass${said}`
-      : outcome !== 'ends' ? `does not answer ${path} with 200 after ${deadlineMs / 1000} s${said}`
-        : exit?.code === REFUSED ? `refuses its configuration (exit ${REFUSED})`
-          : `ends again and again (${told(exit)})`;
-    const words = lastLines(logOf('service'), 8).join('\n');
-    fail(`the service ${how}; the last lines of ${logOf('service')}:\n${words}`);
+    const never = await awaitService({
+      place: kept.place(), path, deadlineMs, log: logOf('service'), scaled, look: () => program('service'),
+    });
+    if (never !== undefined) fail(`the service ${never}`);
   };
   const serve = async (run: Run): Promise<void> => {
     const { state, tag } = await program('service');
