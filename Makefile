@@ -101,7 +101,8 @@ clean: ## remove what the build made, not the system's state
 #= COMMIT=c0ffee1                   verify what it is built from, where that is not this checkout
 #= STRICT=1                         verify, drill, acceptance: nothing may be skipped
 #= SCALE=10                         every deadline ten times as long
-#= KILLS=3                          how often mid-flight kills the database
+#= KILLS=3                          how often mid-flight kills the database, or power-cut cuts
+#= ORDERS_DISK_MB=256               up: a disk of the database's own (root)
 #= ORDERS_PORT=8000                 where the service listens
 #= ORDERS_DB_PORT=15432             where the database listens, on plain processes
 #= ORDERS_STATE=.state              what is remembered: another folder is another system

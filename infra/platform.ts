@@ -38,7 +38,7 @@ export const faultNames = [
   'db-down', 'db-killed', 'db-hung', 'bad-credentials', 'port-closed', 'port-dropped', 'process-killed', 'service-down',
   'drain', 'config-refused', 'service-frozen', 'old-build', 'table-locked', 'disk-full', 'orders-lost', 'loosened',
   'db-slow', 'network-cut', 'connections-exhausted', 'db-restarted', 'read-only', 'right-revoked',
-  'upgrade', 'bad-upgrade',
+  'upgrade', 'bad-upgrade', 'power-cut',
 ] as const;
 export type FaultName = (typeof faultNames)[number];
 /** What `old-build` has the service say of itself: no checkout ever made it. */
@@ -119,8 +119,11 @@ export type ProgramFacts = {
 export type Durability = {
   fsync: string; full_page_writes: string; synchronous_commit: string; data_checksums: string;
 };
-/** `boot_id` is of the machine that the programs run on; `durability` null when the database does not answer. */
-type NodeFacts = { node: string; boot_id: string; durability: Durability | null };
+/**
+ * `boot_id` is of the machine that the programs run on; `durability` null when the database does not answer; `disk_mb`
+ * the size of the disk that is the database's own, null when there is none.
+ */
+type NodeFacts = { node: string; boot_id: string; durability: Durability | null; disk_mb: number | null };
 export type ProcessFacts = NodeFacts & {
   platform: 'process'; containers: false; reason: string; user: string; api: ProgramFacts; db: ProgramFacts;
 };

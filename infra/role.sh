@@ -22,9 +22,10 @@ alter role current_user password null;
 SQL
 
 # The first start runs this last, before the database has a door. With this mark among its data it is a whole one: whoever
-# finds that start cut off must not take it for one that served nobody. It is on disk before any order can be.
+# finds that start cut off must not take it for one that served nobody. It is on disk before any order can be, and with it
+# the rules of who may log in, which a power cut would take.
 listens=$(psql -X -q -At -U "${POSTGRES_USER:-postgres}" -d "${POSTGRES_DB:-orders}" -c 'show listen_addresses')
 if [ -z "$listens" ]; then
   : > "$PGDATA/orders-whole"
-  sync "$PGDATA/orders-whole" "$PGDATA"
+  sync "$PGDATA/orders-whole" "$PGDATA"/*.conf "$PGDATA"
 fi

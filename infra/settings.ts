@@ -20,6 +20,8 @@ export type Settings = {
   port: number | undefined;
   dbPort: number | undefined;
   address: string | undefined;
+  /** ORDERS_DISK_MB: the database gets a disk of its own, of so many MB. */
+  diskMb: number | undefined;
   lines: number;
   /** FOLLOW=1: logs are followed as they grow. */
   follow: boolean;
@@ -85,6 +87,7 @@ export function readSettings(env: Env, root: string): { settings: Settings } | {
     port: read('ORDERS_PORT', whole(1, 65_535), undefined),
     dbPort: read('ORDERS_DB_PORT', whole(1, 65_535), undefined),
     address: read('ORDERS_ADDRESS', text => ({ is: text }), undefined),
+    diskMb: read('ORDERS_DISK_MB', whole(128, 65_536), undefined),
     lines: read('LINES', whole(1, 1_000_000), 50),
     follow: read('FOLLOW', oneOf('0', '1'), '0') === '1',
     service: serviceEnv(env),

@@ -17,8 +17,8 @@ export type Options = Settings & {
   all: boolean;
   /** Base images that were built here (make images OFFLINE=1) are what was asked for: told, and no skip. */
   standIns: boolean;
-  /** How often a drill that kills does so. */
-  kills: number;
+  /** How often a drill that kills does so; without it as often as that drill itself says. */
+  kills: number | undefined;
 };
 
 /** Reads these variables and what infra/settings.ts reads: every complaint at once, no value guessed. */
@@ -31,7 +31,7 @@ export function readOptions(env: Env, root: string): { options: Options } | { co
     commit: read('COMMIT', parseCommit, undefined),
     all: read('ALL', oneOf('0', '1'), '0') === '1',
     standIns: read('ORDERS_STAND_INS', oneOf('0', '1'), '0') === '1',
-    kills: read('KILLS', whole(1, 100), 3),
+    kills: read('KILLS', whole(1, 100), undefined),
   };
   const others = readSettings(env, root);
   if ('complaints' in others) return { complaints: [...complaints, ...others.complaints] };

@@ -1,5 +1,6 @@
 // The faults that are made with SQL, the same on every platform: what makes each, what undoes it, how it is seen.
 import { setTimeout as pause } from 'node:timers/promises';
+import type { LoopDisk } from '../loop-disk.ts';
 import type { FaultName } from '../platform.ts';
 
 /** The superuser's psql on some platform. */
@@ -31,8 +32,9 @@ const faults = {
     inPlace: `select exists (select ${isLocked});`,
     holds: `select exists (select ${isLocked} and wait_event = 'PgSleep');`,
   },
-  // No disk is filled, since that would put orders at risk: in front of each insert the server writes to a device that
-  // is always full. What the caller gets is the kernel's own ENOSPC; nothing but inserts is touched.
+  // A disk that is somebody else's too is never filled: for a database without one of its own, in front of each insert
+  // the server writes to a device that is always full. What the caller gets is the kernel's own ENOSPC; nothing but
+  // inserts is touched.
   'disk-full': {
     inject: `begin;
       create or replace function orders_disk_full() returns trigger language plpgsql security definer
@@ -101,6 +103,31 @@ export const writable = 'set default_transaction_read_only = off;\n';
 
 /** Undoes all of them, whichever was made. The order matters: a lock keeps all out, a full disk the lost order. */
 export const recoverAll = databaseFaults.map(name => rows[name].recover).join('\n');
+
+// As many orders as it takes until not one more has room, none of which is committed: the pages of the table have room
+// of their own when the disk has none. Each is tried in a transaction within, and those of WAL that is there remain.
+const filling = `do $$
+  declare failed int := 0;
+  begin
+    while failed < 300 loop
+      begin
+        insert into orders (order_id, symbol, side, qty, idempotency_key)
+          values (gen_random_uuid(), 'ZZFULL', 'buy', 1, gen_random_uuid());
+        failed := 0;
+      exception when disk_full then failed := failed + 1;
+      end;
+    end loop;
+    raise exception 'the table is full';
+  end $$;`;
+
+/** Fills the disk of a database, then its table, so that from now on each new order fails. */
+export async function fillTable({ sql }: Superuser, disk: Pick<LoopDisk, 'fill' | 'isFull'>): Promise<void> {
+  // WAL begins a new file while there is room for one, for what is turned away is written about; later it would panic
+  if (!await disk.isFull()) await sql('checkpoint; select pg_switch_wal(); checkpoint;');
+  await disk.fill();
+  const said = await sql(filling).then(() => 'nothing', (error: unknown) => String(error));
+  if (!said.includes('the table is full')) throw new Error(`the table could not be filled: ${said}`);
+}
 
 /** Throws when it could not be made within `deadlineMs`. */
 export async function injectInDatabase(name: DatabaseFaultName, user: Superuser, deadlineMs: number): Promise<void> {

@@ -30,7 +30,9 @@ async function gather(engine: Engine, wanted: WantedImages): Promise<ContainerFa
   const found = (container: Container) =>
     ({ container, proc: procIn(outside, container) ?? procIn(inside, container) });
   const durability = durabilityIn(outside['database']);
-  return judgeFacts({ platform, node: node.name, boot_id: bootIdIn(outside['boot']), durability }, {
+  const bytes = Number(outside['disk'] ?? '');
+  const disk_mb = bytes > 0 ? Math.round(bytes / 1_048_576) : null;
+  return judgeFacts({ platform, node: node.name, boot_id: bootIdIn(outside['boot']), durability, disk_mb }, {
     images: parseImages(outside[''] ?? ''), api: found(api), db: found(db), all: sight.all,
     around: aroundIn(engine, outside, wanted),
   });
@@ -83,6 +85,8 @@ echo '== networks'
 docker network inspect "$3_front" "$3_private" 2>/dev/null
 echo '== volumes'
 docker volume inspect "$3_data" 2>/dev/null
+echo '== disk'
+stat -c %s "\${4%env}disk.ext4" 2>/dev/null
 echo '== settings'
 cat "$4" 2>/dev/null
 if [ -n "$5" ]; then

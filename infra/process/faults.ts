@@ -1,10 +1,14 @@
 // The faults of plain processes, each with its recovery and with how it is seen. Inject and recover may each run twice.
 import { randomBytes } from 'node:crypto';
 import type { Context } from '../context.ts';
-import { databaseFaults, injectInDatabase, isInDatabase, recoverAll, recoverInDatabase } from '../database/faults.ts';
+import {
+  databaseFaults, fillTable, injectInDatabase, isInDatabase, recoverAll, recoverInDatabase,
+} from '../database/faults.ts';
 import type { DatabaseFaultName } from '../database/faults.ts';
+import { noDisk } from '../loop-disk.ts';
 import { RolledBack, badBuild, newBuild, oldBuild, spoil } from '../platform.ts';
 import type { Ended, Fault, Faults, Node, Outcome, Spoilt } from '../platform.ts';
+import { send } from './proc.ts';
 import { mainOf } from './service.ts';
 import type { ProcessStack, ProgramName } from './stack.ts';
 import { isFrozen } from './status.ts';
@@ -24,6 +28,9 @@ export type Ways = {
 const END_MS = 30_000;
 const REFUSAL_MS = 5_000;
 const LOCK_MS = 20_000;
+/** Longer than the supervisor's longest pause, and a crash recovery. */
+const HEAL_MS = 60_000;
+
 export function openFaults(context: Context, { open, attempt }: Ways): Faults {
   const fault = ({ inject, recover, inPlace }: Own): Fault => ({
     inject: (node, spoilt) => attempt(async () => {
@@ -44,9 +51,17 @@ export function openFaults(context: Context, { open, attempt }: Ways): Faults {
   const impossible = (why: string): Fault => ({
     ...fault({ ...nothingLeft, inject: async () => undefined }), inject: async () => ({ impossible: why }),
   });
+  const powerCut = fault({ inject: cutPower, recover: restorePower, inPlace: hasNoPower });
   const inDatabase = databaseFaults.map(name => [name, fault(bySql(name, context))] as const);
   return {
     ...Object.fromEntries(inDatabase) as Record<DatabaseFaultName, Fault>,
+    'disk-full': fault(fullDisk(bySql('disk-full', context), context)),
+    'power-cut': {
+      ...powerCut,
+      inject: async node => (
+        await open(node).cluster.disk.size() === null ? { impossible: noDisk } : powerCut.inject(node)
+      ),
+    },
     'db-down': fault({ ...database, inject: stopDatabase }),
     'db-killed': fault({ ...database, inject: killDatabase }),
     'db-restarted': fault({ ...database, inject: restartDatabase }),
@@ -80,6 +95,7 @@ export function openFaults(context: Context, { open, attempt }: Ways): Faults {
 /** Undoes all of them, whichever it was; starts nothing on a node that was halted. */
 export function mendStack(stack: ProcessStack, context: Context): Promise<void> {
   return whenUp(stack, context, async () => {
+    if (await stack.cluster.disk.isFull()) await stack.cluster.disk.free();
     await stack.startDatabase();
     await stack.cluster.sql(recoverAll);
     await stack.setPassword();
@@ -165,6 +181,53 @@ function bySql(name: DatabaseFaultName, { settings }: Context): Own {
     },
     inPlace: ({ cluster }) => isInDatabase(name, cluster),
   };
+}
+
+/** With a disk of its own it is really full, and making room is all of its recovery; else as by SQL. */
+function fullDisk(bySql: Own, { settings }: Context): Own {
+  const hasDisk = async ({ cluster }: ProcessStack) => await cluster.disk.size() !== null;
+  return {
+    inject: async stack => {
+      if (!await hasDisk(stack)) return bySql.inject(stack);
+      await fillTable(stack.cluster, stack.cluster.disk);
+    },
+    recover: async stack => {
+      if (!await hasDisk(stack)) return bySql.recover(stack);
+      await stack.cluster.disk.free();
+      // one that ended for want of room is started again by its supervisor
+      await until(async () => await isDown('database')(stack) ? undefined : true, settings.scaled(HEAL_MS));
+      await stack.startDatabase();
+    },
+    inPlace: async stack => await hasDisk(stack) ? stack.cluster.disk.isFull() : bySql.inPlace(stack),
+  };
+}
+
+/** Nothing more reaches the disk, then nothing runs any more: as when the power of all of it goes. */
+const cutPower: Inject = async stack => {
+  const { cluster, supervision } = stack;
+  await cluster.disk.cut();
+  const seen = await supervision.status();
+  // its programs go with it, and nobody starts them again
+  if (seen !== undefined) send(seen.pid, 'SIGKILL');
+  const all = cluster.processes();
+  cluster.signal('SIGKILL');
+  await cluster.untilEnded(all);
+  if (await until(async () => await supervision.status() === undefined || undefined, END_MS) === undefined) {
+    throw new Error(`${stack.node}: the supervisor does not end`);
+  }
+  await stack.stopService();
+  await cluster.disk.unmount();
+};
+
+const restorePower: Act = async stack => {
+  await stack.startDatabase();
+  await stack.startService();
+};
+
+async function hasNoPower(stack: ProcessStack): Promise<boolean> {
+  if (await stack.cluster.disk.size() === null) return false;
+  if (!await stack.cluster.disk.isOn()) return true;
+  return await isDown('database')(stack) || isDown('service')(stack);
 }
 
 async function passwordIsWrong({ cluster }: ProcessStack): Promise<boolean> {

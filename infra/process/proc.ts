@@ -1,5 +1,6 @@
 // What the kernel says about processes and who listens: /proc, parsed strictly. No `ps`, no `ss`, no pid file.
 import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { endianness } from 'node:os';
 import { basename } from 'node:path';
 
@@ -55,14 +56,25 @@ export function familyOf(pid: number): Process[] {
 
 /** The processes that run a program of this name in this very folder, by its inode: not in a copy or a successor. */
 export function processesIn(folder: string, program: string): Process[] {
-  const wanted = present(() => statSync(folder));
+  const wanted = look(folder);
   if (wanted === undefined) return [];
   return everyProcess().filter(({ pid }) => {
     const exe = present(() => readlinkSync(`/proc/${pid}/exe`));
     if (exe === undefined || basename(exe.replace(/ \(deleted\)$/, '')) !== program) return false;
-    const there = present(() => statSync(`/proc/${pid}/cwd`));
-    return there?.ino === wanted.ino && there.dev === wanted.dev;
+    // a disk that has lost its power tells no inode: then the name has to do
+    if (wanted === 'dead') return present(() => readlinkSync(`/proc/${pid}/cwd`)) === folder;
+    const there = look(`/proc/${pid}/cwd`);
+    return typeof there === 'object' && there.ino === wanted.ino && there.dev === wanted.dev;
   });
+}
+
+function look(folder: string): Stats | 'dead' | undefined {
+  try {
+    return present(() => statSync(folder));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EIO') return 'dead';
+    throw error;
+  }
 }
 
 /** Sends a signal; one that has ended meanwhile needs none. */

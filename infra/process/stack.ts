@@ -88,8 +88,15 @@ export function openStack(node: Node, context: Context): ProcessStack {
       log: logOf('database'), tag: '',
     });
   };
+  /** Its disk, if it has one, is mounted. A server whose disk lost its power cannot go on. */
+  const powerOn = async (mb?: number): Promise<void> => {
+    const isLost = await cluster.disk.size() !== null && !await cluster.disk.isOn();
+    if (isLost && !await isStopped('database')) await stopDatabase();
+    await cluster.mount(mb);
+  };
   const startDatabase = async (): Promise<void> => {
     await supervision.settled();
+    await powerOn();
     const [began, from] = [performance.now(), sizeOf(logOf('database'))];
     if ((await program('database')).state === 'running') await supervision.signal('database', 'SIGCONT', true);
     else await beginDatabase();
@@ -174,6 +181,8 @@ export function openStack(node: Node, context: Context): ProcessStack {
     const here = kept.choose(!await isStopped('service') || !await isStopped('database'));
     mkdirSync(folder, { recursive: true });
     await kept.keep(here, kept.isUp() !== undefined);
+    await powerOn(settings.diskMb);
+    if (await cluster.disk.isFull()) await cluster.disk.free();
     say(`database on ${here.address}:${here.dbPort}, service on ${here.address}:${here.port}`);
     if (kept.isUp() !== undefined && !cluster.exists()) {
       say(`the data in ${join(folder, 'db')} is gone: beginning with an empty database`);
@@ -220,6 +229,7 @@ export function openStack(node: Node, context: Context): ProcessStack {
     tell(await supervision.end());
     await endStrays();
     await cluster.stop();
+    await cluster.disk.unmount();
     say('stopped, its data is kept');
   };
   const destroy = async (): Promise<void> => {
@@ -257,7 +267,8 @@ export function openStack(node: Node, context: Context): ProcessStack {
     return {
       platform: 'process', node: name, containers: false, reason: 'plain processes: nothing contains them',
       user: userInfo().username, boot_id: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
-      durability: isAwake ? await cluster.durability() : null, api: factsOf(service), db: factsOf(database),
+      disk_mb: await cluster.disk.size(), durability: isAwake ? await cluster.durability() : null,
+      api: factsOf(service), db: factsOf(database),
     };
   };
   const logs = (write: (line: string) => void): void => {

@@ -131,7 +131,7 @@ test('a digest is in the name of what is pinned or a stand-in, and in no other',
   assert.equal(digestOf(`postgres:sha256-${digest.slice(1)}`), '');
 });
 
-const where = { platform: 'docker', node: 'control', boot_id: 'a boot', durability: null } as const;
+const where = { platform: 'docker', node: 'control', boot_id: 'a boot', durability: null, disk_mb: null } as const;
 const around: Seen['around'] = {
   project: 'orders-480c08f1-control', owner: 'me', secrets: '/secrets', infra: '/infra', settings: {},
   wanted: { service: undefined, database: 'db' }, engine: { cgroup: '1', runtime: 'runc' }, networks: [], volumes: [],

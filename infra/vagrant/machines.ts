@@ -8,6 +8,8 @@ export type Machines = {
   /** Makes and boots them; a new one is provisioned in any case, the others when asked to. */
   up: (nodes: readonly string[], provision: boolean) => Promise<Outcome>;
   halt: (nodes: readonly string[]) => Promise<Outcome>;
+  /** Off at once, as when its power goes: nothing in it hears of it. */
+  cut: (nodes: readonly string[]) => Promise<Outcome>;
   destroy: (nodes: readonly string[]) => Promise<Outcome>;
   /** What Vagrant calls the state of each: `running`, `poweroff`, `shutoff`, `not_created` … */
   states: (nodes: readonly string[]) => Promise<Outcome<Map<string, string>>>;
@@ -47,6 +49,7 @@ export function openMachines({ settings, local, say }: Context): Machines {
   return {
     up: (nodes, provision) => act('up', ...provision ? ['--provision'] : [], ...nodes),
     halt: nodes => act('halt', ...nodes),
+    cut: nodes => act('halt', '-f', ...nodes),
     destroy: nodes => act('destroy', '-f', ...nodes),
     states: nodes => look(['status', '--machine-readable'], text => parseStates(text, nodes)),
     sshConfigs: nodes => look(['ssh-config', ...nodes], text => parseSshConfigs(text, nodes)),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Context } from '../context.ts';
 import { imagesHere, imagesOn, imagesWanted } from '../docker/image.ts';
 import { openStack } from '../docker/stack/stack.ts';
+import { Unreachable } from '../host.ts';
 import { answered, faultNames } from '../platform.ts';
 import type { Fault, FaultName, Faults, Node, Outcome, Platform, Target } from '../platform.ts';
 import { openGuest, reasonOf, together } from './guest.ts';
@@ -12,6 +13,8 @@ import type { Guest, Stacks, Surroundings } from './guest.ts';
 import { openMachines } from './machines.ts';
 import { bringUp } from './up.ts';
 
+const noDisk = 'ORDERS_DISK_MB is for the platforms process and docker: '
+  + 'on vagrant the power of the whole machine is cut; leave it away';
 const ours: Stacks = { open: openStack, imagesHere, imagesOn, imagesWanted };
 
 /** All that it makes outside the machines lies in the state folder's `vagrant`. Nothing is looked at or started yet. */
@@ -103,17 +106,47 @@ export function openVagrant(context: Context, stacks = ours): Platform {
     // a machine that was halted has nothing in place, and must not be asked
     inPlace: async node => guestOf(node).isUp() && (await guestOf(node).stack()).faults[name].inPlace(true),
   });
+  const isOff = async ({ name }: Node): Promise<boolean> => {
+    const states = await machines.states([name]);
+    if (!('done' in states)) throw new Error(reasonOf(states));
+    return states.done.get(name) !== 'running';
+  };
+  // The node counts as up all the while, for nobody has halted it.
+  const powerCut: Fault = {
+    inject: async node => {
+      await guestOf(node).host.hangUp();
+      return answered(async () => {
+        const cut = await isOff(node) ? { done: undefined } : await machines.cut([node.name]);
+        return 'done' in cut ? { done: undefined } : cut;
+      });
+    },
+    recover: async node => {
+      if (guestOf(node).isUp()) return answered(() => bringUp(surroundings, [guestOf(node)]));
+      say(`${node.name} is not up: nothing to recover`);
+      return { done: undefined };
+    },
+    inPlace: async node => guestOf(node).isUp() && isOff(node),
+  };
+  const mend = async (node: Node): Promise<Outcome> => {
+    try {
+      return await (await guestOf(node).stack()).mend(guestOf(node).isUp());
+    } catch (error) {
+      // `up` undoes whatever was broken in it before as well
+      if (error instanceof Unreachable && await powerCut.inPlace(node)) return powerCut.recover(node);
+      throw error;
+    }
+  };
   return {
     name: 'vagrant', halt, destroy, status, logs,
-    up: nodes => bringUp(surroundings, nodes.map(guestOf)),
+    up: async nodes => settings.diskMb === undefined ? bringUp(surroundings, nodes.map(guestOf)) : { failed: noDisk },
     targets: async nodes => (await Promise.all(nodes.map(guestOf).map(targetsOf))).flat(),
     facts: node => answered(async () => {
       const wanted = await stacks.imagesWanted(context, [settings.state, folder].map(where => join(where, 'image')));
       return (await guestOf(node).stack()).facts(wanted);
     }),
     leaks: node => answered(async () => (await guestOf(node).stack()).leaks()),
-    mend: node => answered(async () => (await guestOf(node).stack()).mend(guestOf(node).isUp())),
-    faults: Object.fromEntries(faultNames.map(name => [name, fault(name)])) as Faults,
+    mend: node => answered(() => mend(node)),
+    faults: { ...Object.fromEntries(faultNames.map(name => [name, fault(name)])) as Faults, 'power-cut': powerCut },
   };
 }
 

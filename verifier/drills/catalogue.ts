@@ -17,6 +17,7 @@ import { oldBuild } from './old-build.ts';
 import { ordersLost } from './orders-lost.ts';
 import { portClosed } from './port-closed.ts';
 import { portDropped } from './port-dropped.ts';
+import { powerCut } from './power-cut.ts';
 import { processKilled } from './process-killed.ts';
 import { readOnly } from './read-only.ts';
 import { restartKeepsOrders } from './restart-keeps-orders.ts';
@@ -28,7 +29,7 @@ import { upgrade } from './upgrade.ts';
 export const drills: readonly Drill[] = [
   dbDown, badCredentials, midFlight, portClosed, portDropped, dbHung, processKilled, restartKeepsOrders, drain,
   configRefused, serviceFrozen, oldBuild, tableLocked, diskFull, ordersLost, loosened, dbSlow, networkCut,
-  connectionsExhausted, dbRestartStorm, readOnly, rightRevoked, upgrade,
+  connectionsExhausted, dbRestartStorm, readOnly, rightRevoked, upgrade, powerCut,
 ];
 
 /** `db-down               the database is stopped`, a line a drill. */

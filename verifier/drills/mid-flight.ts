@@ -30,7 +30,7 @@ export const midFlight: Drill = {
 };
 
 function killed(experiment: Experiment): Rung {
-  const { kills } = experiment;
+  const { kills = 3 } = experiment;
   const claim = `the database is killed ${kills === 1 ? 'once' : `${kills} times`} under sixteen writers`;
   return { name: 'fault', checks: [{ id: 'killed', claim, run: async () => {
     await experiment.load.start();

@@ -122,7 +122,9 @@ async function compose({ name, root, options, control }: Runner, ending: Ending)
     format: 1, id, program: name, within, nodes, commit, verdict, exit,
     platform: options.platform ?? (await control.memory().catch(() => undefined))?.platform ?? null,
     versions: { node: process.versions.node, verifier: version },
-    settings: { scale, strict, expect, kills, targets: targets.map(({ host, port }) => `${host}:${port}`) },
+    settings: {
+      scale, strict, expect, kills: kills ?? null, targets: targets.map(({ host, port }) => `${host}:${port}`),
+    },
     started: started.toISOString(), ms: Date.now() - started.getTime(),
     fault: report.fault, cannotRun: report.cannotRun ?? null,
     points: report.points.map((point, i) => ({ ...point, ...gathered.points[i] ?? { atMs: 0, ms: 0 } })),

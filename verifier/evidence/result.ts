@@ -19,7 +19,7 @@ export type Result = {
   /** Of this checkout; null when it is not known. */
   commit: string | null;
   versions: { node: string; verifier: string };
-  settings: { scale: number; strict: boolean; expect: string; kills: number; targets: string[] };
+  settings: { scale: number; strict: boolean; expect: string; kills: number | null; targets: string[] };
   started: string;
   ms: number;
   exit: number;

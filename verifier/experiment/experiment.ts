@@ -37,8 +37,8 @@ export type Experiment = {
   readonly control: Control;
   readonly scaled: (ms: number) => number;
   readonly strict: boolean;
-  /** How many times a drill that kills does so. */
-  readonly kills: number;
+  /** How many times a drill that kills does so, when that was said. */
+  readonly kills: number | undefined;
   readonly api: Api;
   /** Sixteen writers and their log; nobody writes before its `start`. */
   readonly load: Load;

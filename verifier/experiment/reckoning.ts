@@ -49,16 +49,22 @@ export function reckon(experiment: Experiment): Rung {
         const late = counted(silent.length, 'order');
         if (silent.length > 0) throw new Broken(`${late} not answered within ${slowestMs} ms`);
       } },
-      {
-        id: 'nothing-lost',
-        claim: 'no accepted order is lost or changed, none is stored twice, no refused one is stored',
-        run: async say => {
-          const why = await findLost(experiment, load.attempts, say);
-          if (why !== undefined) throw new Broken(`${why}; the writers' log is ${load.file}`);
-          await rm(load.file);
-        },
-      },
+      nothingLost(experiment),
     ],
+  };
+}
+
+/** What was answered to the writers is what is stored. */
+export function nothingLost(experiment: Experiment): Check {
+  const { load } = experiment;
+  return {
+    id: 'nothing-lost',
+    claim: 'no accepted order is lost or changed, none is stored twice, no refused one is stored',
+    run: async say => {
+      const why = await findLost(experiment, load.attempts, say);
+      if (why !== undefined) throw new Broken(`${why}; the writers' log is ${load.file}`);
+      await rm(load.file);
+    },
   };
 }
 

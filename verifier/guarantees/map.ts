@@ -167,6 +167,7 @@ export const guarantees: readonly Guarantee[] = [
     ['credentials wrong', drill('bad-credentials')],
     ['dependency restored', dbDown, drill('db-hung'), drill('bad-credentials')],
     ['database killed while orders are written', drill('mid-flight')],
+    ['power lost while orders are written', drill('power-cut')],
     ['restart of everything', restart],
     ['service told to stop under load', drill('drain')],
     ['a new build replaces the old one under load', drill('upgrade')],

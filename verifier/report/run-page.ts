@@ -167,7 +167,7 @@ function runData(result: Result): Html {
     ['Evidence', html`<code>${id}</code>`], ['Started', tellTime(started)], ['Took', tellSpan(ms)], ['Exit code', exit],
     ['Platform', platform ?? 'unknown'], ['Nodes', nodes.join(', ') || 'none of ours'], ['Commit', commit ?? 'unknown'],
     ['Verifier', versions.verifier], ['Node', versions.node],
-    ['Settings', `SCALE=${scale} STRICT=${strict ? 1 : 0} EXPECT=${expect} KILLS=${kills}${
+    ['Settings', `SCALE=${scale} STRICT=${strict ? 1 : 0} EXPECT=${expect}${kills === null ? '' : ` KILLS=${kills}`}${
       targets.length > 0 ? ` TARGETS=${targets.join(',')}` : ''}`],
     ...within === null ? [] : [['Part of', html`<code>${within}</code>`] as [string, Content]],
     ...Object.entries(missing).map(([part, why]): [string, Content] => [`No ${part}`, why]),

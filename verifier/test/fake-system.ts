@@ -146,11 +146,11 @@ export async function redRung({ honest, left }: FakeSystem, expect: unknown): Pr
 }
 
 /** What a platform that keeps its word says of this system. */
-export function factsOf({ honest }: FakeSystem): Record<string, object | string | boolean> {
+export function factsOf({ honest }: FakeSystem): Record<string, object | string | boolean | null> {
   const program = { pid: 1, state: 'running', restart_count: 0, started_at: null, listening: null };
   return {
     platform: 'process', node: 'control', containers: false, reason: 'nothing contains a fake', user: 'nobody',
-    boot_id: 'a boot', durability,
+    boot_id: 'a boot', durability, disk_mb: null,
     api: program, db: { ...program, state: honest.database ? 'running' : 'stopped' },
   };
 }

@@ -9,7 +9,7 @@ test('an empty environment is control\'s choice', () => {
   assert.ok('options' in read);
   const { targets, expect, strict, kills, scale, scaled, nodes, platform, state } = read.options;
   assert.deepEqual({ targets, expect, strict, kills, scale, nodes, platform, state }, {
-    targets: [], expect: 'ready', strict: false, kills: 3, scale: 1, nodes: undefined, platform: undefined,
+    targets: [], expect: 'ready', strict: false, kills: undefined, scale: 1, nodes: undefined, platform: undefined,
     state: '/house/.state',
   });
   assert.equal(scaled(1234), 1234);

@@ -41,7 +41,7 @@ export function fate({ points }: Run, path: string): 'held' | 'broken' | 'skippe
 export function plainFacts(node: string): Outcome<Facts> {
   const one = { pid: 1, state: 'running', restart_count: 0, started_at: null, listening: null };
   const why = { containers: false, reason: 'nothing contains them' } as const;
-  const facts = { node, ...why, user: 'me', boot_id: 'a boot', durability: null, api: one, db: one };
+  const facts = { node, ...why, user: 'me', boot_id: 'a boot', durability: null, disk_mb: null, api: one, db: one };
   return { done: { platform: 'process', ...facts } };
 }
 

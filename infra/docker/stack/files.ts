@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { linesOf } from '../engine.ts';
 import type { Engine, Survey } from '../engine.ts';
+import { hasDisk } from './disk.ts';
 import { writeEnv } from './env-file.ts';
 import type { Images } from '../options.ts';
 
@@ -10,14 +11,16 @@ import type { Images } from '../options.ts';
  * finished its first start with no `up` to see it stays, since it may have taken orders.
  */
 export async function prepare(
-  { sh, options }: Engine, { all, api, db, volumes }: Survey, images: Images,
+  engine: Engine, { all, api, db, volumes }: Survey, images: Images,
 ): Promise<void> {
+  const { sh, options } = engine;
   const { node, folder, project, say } = options;
   await writeSettings(options, writeEnv(options, images));
   const paused = all.filter(({ status }) => status === 'paused').map(({ id }) => id);
   const volume = volumes.find(name => name === `${project}_data`) ?? '';
   const said = linesOf(await sh(preparing, [
-    folder, volume, db?.id ?? '', images.database, [api, db].flatMap(box => box?.id ?? []).join(' '), ...paused,
+    folder, volume, db?.id ?? '', images.database, [api, db].flatMap(box => box?.id ?? []).join(' '),
+    await hasDisk(engine) ? 'disk' : '', ...paused,
   ]));
   const tell = (what: string) => say(`${node.name}: ${what}`);
   if (said.includes('secrets')) tell('its secrets had gone: both containers are made again with new ones');
@@ -49,8 +52,8 @@ export function isOperators({ platform, node, settings }: Engine['options']): bo
 // container has gone, so that nothing can be served after the look; that it cannot be looked for is a failure.
 const preparing = `
 set -eu
-folder=$1 volume=$2 db=$3 image=$4 both=$5 new=''
-shift 5
+folder=$1 volume=$2 db=$3 image=$4 both=$5 disk=$6 new=''
+shift 6
 umask 077
 known=$(ls "$folder/secrets" 2>/dev/null || true)
 mkdir -p "$folder/secrets"
@@ -79,7 +82,9 @@ elif [ -f "$folder/first-start" ]; then
     --volume "$volume:/data:ro" --entrypoint test "$image" -f /data/orders-whole || code=$?
   case $code in
     0) ${firstStartIsOver}; echo whole ;;
-    1) docker volume rm "$volume" >/dev/null; echo 'cut off' ;;
+    1) if [ -z "$disk" ]; then docker volume rm "$volume" >/dev/null
+       else find "$(docker volume inspect -f '{{.Mountpoint}}' "$volume")" -mindepth 1 -delete; fi
+       echo 'cut off' ;;
     *) exit 1 ;;
   esac
 fi

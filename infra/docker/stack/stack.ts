@@ -2,6 +2,7 @@
 import type { ContainerFacts, Outcome } from '../../platform.ts';
 import { attempt, openEngine } from '../engine.ts';
 import type { Engine } from '../engine.ts';
+import { diskOf, hasDisk } from './disk.ts';
 import { faultsOf, mendAll } from './faults/faults.ts';
 import { removeAll } from './files.ts';
 import type { Container } from '../inspect.ts';
@@ -39,11 +40,13 @@ export function openStack(options: StackOptions): Stack {
     up: images => attempt(() => start(engine, images)),
     halt: () => attempt(async () => {
       say(`${node.name}: ${await stop(engine, await engine.look()) ? 'stopped, its data is kept' : 'nothing runs'}`);
+      if (await hasDisk(engine)) await diskOf(engine).unmount();
     }),
     destroy: () => attempt(async () => {
       const survey = await engine.survey();
       await stop(engine, survey);
       await clearFirewall(engine);
+      if (await hasDisk(engine)) await diskOf(engine).remove();
       await removeAll(engine, survey);
       say(`${node.name}: gone, with its data`);
     }),

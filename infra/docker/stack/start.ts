@@ -5,6 +5,7 @@ import { recoverAll, writable } from '../../database/faults.ts';
 import { HOPELESS_MS, watchHope } from '../../database/readiness.ts';
 import { composeUp } from './compose.ts';
 import { DEAF_S, databaseAnswers, ownData, runSql, setRole } from './database.ts';
+import { readyDisk } from './disk.ts';
 import { Trouble, exitCodes, linesOf, present, sectionsOf } from '../engine.ts';
 import type { Engine, Service, Survey } from '../engine.ts';
 import { forgetDerived, isDerived } from './faults/derived.ts';
@@ -41,8 +42,9 @@ class NotStarted extends Trouble {}
 
 export async function start(engine: Engine, images: Images): Promise<void> {
   const { node, address, port, say, host, folder } = engine.options;
-  const before = await engine.survey();
-  refuseTakenPort(engine, before);
+  const seen = await engine.survey();
+  refuseTakenPort(engine, seen);
+  const before = await readyDisk(engine, seen);
   // the settings that were ready last; those of an `up` that was killed are no way back
   const former = await host.read(servedFile(engine)) ?? await host.read(join(folder, 'env'));
   await prepare(engine, before, images);

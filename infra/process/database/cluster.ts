@@ -4,13 +4,15 @@ import { join } from 'node:path';
 import { writable } from '../../database/faults.ts';
 import { durabilityInSql, parseDurability } from '../../durability.ts';
 import type { Host } from '../../host.ts';
+import { openLoopDisk, otherSize, withoutDisk } from '../../loop-disk.ts';
+import type { LoopDisk } from '../../loop-disk.ts';
 import type { Durability } from '../../platform.ts';
 import { lastLines } from '../log.ts';
 import { processesIn, readProcess, runs, send } from '../proc.ts';
 import { until } from '../until.ts';
 import { makeData, makePassword, makeSocketFolder, readSettings, writeSettings } from './data.ts';
 import type { Must } from './data.ts';
-import { as, chooseHome, findOwner, homeOf, textOf } from './owner.ts';
+import { as, chooseHome, diskFile, diskOf, findOwner, homeOf, textOf } from './owner.ts';
 import type { Owner } from './owner.ts';
 import { findPrograms } from './programs.ts';
 import type { Postgres } from './programs.ts';
@@ -31,6 +33,10 @@ export type Server = { argv: string[]; cwd: string; user?: { uid: number; gid: n
 export type Cluster = {
   /** Makes it, or gives an existing one another port. */
   init: (port: number, address: string) => Promise<void>;
+  /** The disk of its own, if it has one. */
+  readonly disk: LoopDisk;
+  /** Mounts its disk, if it has one; a new cluster gets one when its size is given. Throws when it is another's. */
+  mount: (mb?: number) => Promise<void>;
   /** The password of the role orders. */
   readonly passwordFile: string;
   exists: () => boolean;
@@ -76,6 +82,7 @@ export function openCluster(options: ClusterOptions): Cluster {
   const passwordFile = join(folder, 'password');
   const home = (): string => homeOf(folder);
   const data = (): string => join(home(), 'data');
+  const disk = openLoopDisk({ host: local, scaled, file: join(folder, diskFile), at: () => diskOf(folder) });
   let found: Promise<Postgres> | undefined;
   let owned: Promise<Owner> | undefined;
   const programs = (): Promise<Postgres> => found ??= findPrograms({ ...options, data: data() });
@@ -88,13 +95,34 @@ export function openCluster(options: ClusterOptions): Cluster {
     throw new Error(`${argv[0]} failed: ${why}${fullDisk(home())}`);
   };
 
+  const mount = async (mb?: number): Promise<void> => {
+    const is = await disk.size();
+    if (is === null && mb === undefined) return;
+    if (is !== null && mb !== undefined && is !== mb) throw new Error(otherSize(is, mb));
+    if (is === null && existsSync(data())) throw new Error(withoutDisk);
+    const { uid, gid } = await owner();
+    if (is === null && mb !== undefined) {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      await chooseHome(folder, await owner(), options);
+      await disk.make(mb, { uid, gid });
+    }
+    if (await disk.isOn()) return;
+    // what still runs there has lost its files
+    const all = processes();
+    signal('SIGKILL');
+    await untilEnded(all);
+    await disk.mount();
+  };
+
   const init = async (port: number, address: string): Promise<void> => {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     await chooseHome(folder, await owner(), options);
     const use = await programs();
     if (!existsSync(data())) await makeData(home(), passwordFile, use, must);
     if (textOf(passwordFile) === '') makePassword(passwordFile);
-    writeSettings(home(), await owner(), { port, address });
+    const written = writeSettings(home(), await owner(), { port, address });
+    // else a power cut of the next seconds would leave a server without its settings
+    await must(['sync', ...written, data(), home()]);
   };
 
   const psql: Cluster['psql'] = async (...args) => {
@@ -171,6 +199,7 @@ export function openCluster(options: ClusterOptions): Cluster {
   };
   const remove = async (): Promise<void> => {
     await stop('SIGQUIT');
+    await disk.remove();
     const place = home();
     const inHome = ['data', 'data.new', 'run', 'owner'].map(name => join(place, name));
     const here = ['password', 'log', 'home'].map(name => join(folder, name));
@@ -179,8 +208,8 @@ export function openCluster(options: ClusterOptions): Cluster {
   };
 
   return {
-    passwordFile, init, psql, sql, hold, durability, takesPassword, processes, signal, untilEnded, stop, clear,
-    remove,
+    disk, mount, passwordFile, init, psql, sql, hold, durability, takesPassword, processes, signal, untilEnded, stop,
+    clear, remove,
     exists: () => existsSync(data()),
     server: async () => {
       const { uid, gid, root } = await owner();

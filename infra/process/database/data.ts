@@ -35,8 +35,8 @@ export function makePassword(file: string): string {
 
 export type Address = { port: number; address: string };
 
-/** Writes where the server listens and who may log in. */
-export function writeSettings(home: string, { name, uid, root }: Owner, { port, address }: Address): void {
+/** Writes where the server listens and who may log in; gives the files, which may not be on disk yet. */
+export function writeSettings(home: string, { name, uid, root }: Owner, { port, address }: Address): string[] {
   const data = join(home, 'data');
   const write = (file: string, lines: string[]): void => {
     writeFileSync(join(data, file), `${lines.join('\n')}\n`, { mode: 0o600 });
@@ -55,6 +55,7 @@ export function writeSettings(home: string, { name, uid, root }: Owner, { port, 
   }
   write('pg_hba.conf', ['local all postgres peer map=operator', 'host all orders 127.0.0.0/8 scram-sha-256']);
   write('pg_ident.conf', [`operator ${name} postgres`]);
+  return ['orders.conf', 'postgresql.conf', 'pg_hba.conf', 'pg_ident.conf'].map(file => join(data, file));
 }
 
 /** Where the server of a data folder listens. */

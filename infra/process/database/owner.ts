@@ -25,8 +25,21 @@ export function as({ uid, gid, root }: Owner): string[] {
   return root ? ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--'] : [];
 }
 
-/** Where data and socket are: the folder itself, or what its file `home` names. */
+/** In the cluster's folder: the file of its own disk, when it has one. */
+export const diskFile = 'disk.ext4';
+
+/** Where data and socket are: in the cluster's place, or on the disk that is mounted there. */
 export function homeOf(folder: string): string {
+  return existsSync(join(folder, diskFile)) ? diskOf(folder) : placeOf(folder);
+}
+
+/** Where its disk is mounted, when it has one. */
+export function diskOf(folder: string): string {
+  return join(placeOf(folder), 'disk');
+}
+
+/** The folder itself, or what its file `home` names. */
+function placeOf(folder: string): string {
   const other = readHome(folder);
   // what belongs to the folder that this one was copied from is never touched
   return other === undefined || other.original !== undefined ? folder : other.path;

@@ -1,9 +1,10 @@
 // The faults of a node and their recoveries. A fault is born with its recovery, and both may run twice.
 import { setTimeout as pause } from 'node:timers/promises';
 import {
-  databaseFaults, injectInDatabase, isInDatabase, recoverAll, recoverInDatabase,
+  databaseFaults, fillTable, injectInDatabase, isInDatabase, recoverAll, recoverInDatabase,
 } from '../../../database/faults.ts';
 import type { DatabaseFaultName } from '../../../database/faults.ts';
+import { noDisk } from '../../../loop-disk.ts';
 import { faultNames } from '../../../platform.ts';
 import type { Ended, FaultName, Outcome, Spoilt } from '../../../platform.ts';
 import { attempt, present } from '../../engine.ts';
@@ -11,6 +12,7 @@ import type { Engine, Service } from '../../engine.ts';
 import type { Container } from '../../inspect.ts';
 import type { StackFaults } from '../../options.ts';
 import { awaken, isPasswordSpoilt, spoilPassword, superuserOf, wakeDatabase } from '../database.ts';
+import { cutPower, diskOf, hasDisk, powerOn } from '../disk.ts';
 import {
   askReady, clearFirewall, closePort, dropPort, isPortClosed, isPortDropped, reconnect, republish,
 } from '../network.ts';
@@ -30,8 +32,20 @@ type Row = {
 };
 
 const LOCK_MS = 20_000;
+/** Longer than the engine's longest pause. */
+const HEAL_MS = 70_000;
 const faults: Record<FaultName, Row> = {
   ...Object.fromEntries(databaseFaults.map(name => [name, bySql(name)])) as Record<DatabaseFaultName, Row>,
+  'disk-full': fullDisk(bySql('disk-full')),
+  'power-cut': {
+    inject: async engine => cutPower(engine, await engine.look()),
+    recover: async (engine, isUp) => {
+      await mendDatabase(engine, isUp);
+      await mendService(engine, isUp);
+    },
+    inPlace: async engine => await hasDisk(engine)
+      && (!await diskOf(engine).isOn() || await isDown('db')(engine) || await isDown('api')(engine)),
+  },
   'db-down': { inject: stops('db'), recover: mendDatabase, inPlace: isDown('db') },
   'db-killed': { inject: kills('db'), recover: mendDatabase, inPlace: isDown('db') },
   'db-hung': {
@@ -109,6 +123,9 @@ export function faultsOf(engine: Engine): StackFaults {
     const fault: StackFault = {
       inject: async spoilt => {
         if (name === 'port-dropped' && !firewall) return impossible;
+        // whose stack it is comes first
+        const cuts = name !== 'power-cut' || await attempt(async () => await engine.look() && hasDisk(engine));
+        if (typeof cuts === 'object' && 'done' in cuts && !cuts.done) return { impossible: noDisk };
         return endedBy(() => row.inject(engine, spoilt));
       },
       recover: isUp => attempt(() => row.recover(engine, isUp)),
@@ -123,6 +140,7 @@ export function faultsOf(engine: Engine): StackFaults {
 export async function mendAll(engine: Engine, isUp: boolean): Promise<void> {
   await clearFirewall(engine);
   const sight = await engine.look();
+  if (await hasDisk(engine) && await diskOf(engine).isFull()) await diskOf(engine).free();
   await removeRefused(engine, sight);
   await reconnect(engine, sight);
   await mendRole(engine, isUp);
@@ -160,7 +178,12 @@ function isDown(service: Service): Row['inPlace'] {
 /** Nothing is started on a node that was halted. */
 async function mendDatabase(engine: Engine, isUp: boolean, role = false): Promise<void> {
   const sight = await engine.look();
-  if (isUp) return wakeDatabase(engine, present(engine, sight, 'db'), role);
+  if (isUp) {
+    const db = present(engine, sight, 'db');
+    if (!await hasDisk(engine) || await diskOf(engine).isOn()) return wakeDatabase(engine, db, role);
+    await powerOn(engine, sight);
+    return wakeDatabase(engine, await see(engine, 'db'), role);
+  }
   if (sight.db?.status === 'paused') await engine.docker('unpause', sight.db.id);
 }
 
@@ -204,6 +227,31 @@ function bySql(name: DatabaseFaultName): Row {
       if (isUp) await recoverInDatabase(name, await superuser(engine));
     },
     inPlace: async engine => isInDatabase(name, await superuser(engine)),
+  };
+}
+
+/** With a disk of its own it is really full, and making room is all of its recovery; else as by SQL. */
+function fullDisk(row: Row): Row {
+  return {
+    inject: async engine => {
+      const superuser = superuserOf(engine, await see(engine, 'db'));
+      if (!await hasDisk(engine)) return row.inject(engine);
+      await fillTable(superuser, diskOf(engine));
+    },
+    recover: async (engine, isUp) => {
+      await engine.look();
+      if (!await hasDisk(engine)) return row.recover(engine, isUp);
+      if (await diskOf(engine).isFull()) await diskOf(engine).free();
+      if (!isUp) return;
+      // one that ended for want of room is started again by the engine, whose pauses grow to a minute
+      const { settings } = engine.options;
+      const end = performance.now() + settings.scaled(HEAL_MS);
+      while ((await see(engine, 'db')).status === 'restarting' && performance.now() < end) {
+        await pause(settings.scaled(200));
+      }
+      await mendDatabase(engine, isUp);
+    },
+    inPlace: async engine => await hasDisk(engine) ? diskOf(engine).isFull() : row.inPlace(engine),
   };
 }
 

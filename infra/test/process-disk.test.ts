@@ -1,0 +1,131 @@
+// A disk of the database's own, on plain processes: what was promised outlives its power, and a full one heals itself.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { diskless } from './loop-disk.ts';
+import { folderOf, must, openStack, root } from './stack.ts';
+import type { Stack } from './stack.ts';
+import { until } from './until.ts';
+
+const program = join(root, 'infra/dist/process/database/cluster-program.js');
+const mounts = (stack: Stack) => readFileSync('/proc/mounts', 'utf8').split('\n').filter(line => (
+  line.includes(escaped(join(folderOf(stack), 'db/disk.ext4'))) || line.includes(escaped(stack.state))
+));
+/** As the kernel writes a path there. */
+const escaped = (path: string) => path.replaceAll(' ', '\\040');
+const psql = (stack: Stack, sql: string) =>
+  stack.run(process.execPath, program, 'psql', join(folderOf(stack), 'db'), '-Atc', sql);
+
+test('a stack with a disk of its own', { skip: diskless }, async t => {
+  const stack = await openStack(t, 'a state\'s "folder"');
+  const up = (mb: string) => stack.controlWith({ ORDERS_DISK_MB: mb }, 'up');
+  const base = `http://127.0.0.1:${stack.port}`;
+  const status = async (path: string, method = 'GET') => {
+    const answer = await fetch(base + path, { method, headers: { connection: 'close' } }).catch(() => undefined);
+    return answer?.status ?? 0;
+  };
+  const place = async () => {
+    const answer = await fetch(`${base}/order?symbol=ZZD&side=buy&qty=1`, { method: 'POST' });
+    assert.equal(answer.status, 201);
+    return (await answer.json() as { order_id: string }).order_id;
+  };
+  const write = () => status('/order?symbol=ZZD&side=buy&qty=1', 'POST');
+  await must(up('128'));
+  assert.equal((await stack.facts()).disk_mb, 128);
+  assert.equal(mounts(stack).length, 1);
+
+  await t.test('power-cut, at once after up: injected and recovered twice, what was promised is there', async () => {
+    const order = await place();
+    for (const _ of ['once', 'twice']) await must(stack.control('inject', 'power-cut'));
+    assert.match((await stack.control('journal')).stdout, /^control power-cut \S+\n$/);
+    assert.equal(await status('/health'), 0);
+    assert.deepEqual(mounts(stack), []);
+    for (const _ of ['once', 'twice']) await must(stack.control('recover', 'power-cut'));
+    await until(() => status('/ready'), seen => seen === 200);
+    assert.equal(await status(`/orders/${order}`), 200);
+    await must(stack.control('inject', 'power-cut'));
+    await must(stack.control('recover'));
+    await must(stack.control('inject', 'power-cut'));
+    await must(stack.control('up'));
+    assert.equal((await stack.control('journal')).stdout, '');
+    assert.equal(await status(`/orders/${order}`), 200);
+  });
+
+  await t.test('a full disk turns orders away and gives out those it has; room is all it needs', async () => {
+    const order = await place();
+    for (const _ of ['once', 'twice']) await must(stack.control('inject', 'disk-full'));
+    assert.deepEqual([await write(), await status('/ready'), await status(`/orders/${order}`)], [503, 200, 200]);
+    assert.match((await stack.control('journal')).stdout, /^control disk-full /);
+    for (const _ of ['once', 'twice']) await must(stack.control('recover', 'disk-full'));
+    await until(write, seen => seen === 201);
+    // WAL without room ends the server, which cannot start then, again and again
+    await must(stack.control('inject', 'disk-full'));
+    await until(async () => {
+      await psql(stack, "select pg_logical_emit_message(true, 'ZZ', 'a few words'); select pg_switch_wal()");
+      return status('/ready');
+    }, seen => seen === 503);
+    const { db } = await stack.facts();
+    await until(async () => (await stack.facts()).db.restart_count, seen => seen > db.restart_count + 1);
+    await must(stack.control('recover', 'disk-full'));
+    await until(write, seen => seen === 201);
+    assert.equal(await status(`/orders/${order}`), 200);
+  });
+
+  await t.test('halt unmounts it, and no server begins without it; up mounts it again', async () => {
+    const order = await place();
+    await must(stack.control('halt'));
+    assert.deepEqual(mounts(stack), []);
+    const begun = await stack.run(process.execPath, program, 'start', join(folderOf(stack), 'db'));
+    assert.equal(begun.code, 1, 'an empty database has begun where the disk should be');
+    await must(stack.control('up'));
+    assert.equal(await status(`/orders/${order}`), 200);
+  });
+
+  await t.test('another size is refused with the one there is', async () => {
+    const other = await up('256');
+    assert.equal(other.code, 1);
+    assert.match(other.stderr, /has 128 MB, not 256: leave ORDERS_DISK_MB away, or make destroy/);
+    assert.equal(await status('/ready'), 200);
+    await must(up('128'));
+  });
+
+  await t.test('destroy leaves neither mount nor file', async () => {
+    await must(stack.control('destroy'));
+    assert.deepEqual([mounts(stack), existsSync(folderOf(stack))], [[], false]);
+  });
+
+  await t.test('a database that has none is not moved, and cannot be cut', async () => {
+    await must(stack.control('up'));
+    const moved = await up('128');
+    assert.equal(moved.code, 1);
+    assert.match(moved.stderr, /is not moved: leave ORDERS_DISK_MB away, or make destroy/);
+    const cut = await stack.control('inject', 'power-cut');
+    assert.equal(cut.code, 3);
+    assert.match(cut.stderr, /make destroy, then make up ORDERS_DISK_MB=256/);
+    assert.equal((await stack.facts()).disk_mb, null);
+    await must(stack.control('destroy'));
+  });
+
+  await t.test('an up that was killed at any moment leaves nothing that up and destroy do not heal', async () => {
+    // half made, as by one that was killed while it made the file
+    await mkdir(join(folderOf(stack), 'db'), { recursive: true });
+    await writeFile(join(folderOf(stack), 'db/disk.ext4.new'), 'half');
+    for (const ms of [300, 700]) {
+      const child = spawn(join(root, 'infra/control'), ['up'], {
+        env: { ...stack.env, ORDERS_DISK_MB: '128' }, cwd: root, stdio: 'ignore', detached: true,
+      });
+      const ended = once(child, 'exit');
+      await pause(ms);
+      if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+      await ended;
+      if (ms > 500) await must(up('128'));
+      await must(stack.control('destroy'));
+      assert.deepEqual([mounts(stack), existsSync(folderOf(stack))], [[], false], `after ${ms} ms`);
+    }
+  });
+});
