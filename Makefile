@@ -2,13 +2,13 @@
 DRILL ?= db-down
 TARGET ?= acceptance
 .DEFAULT_GOAL := help
-OURS = help up verify status logs recover halt destroy report drill drills prove acceptance guarantees \
+OURS = help doctor up verify status logs recover halt destroy report drill drills prove acceptance guarantees \
 	test containers signals sabotage machines lab images bench build clean
 # whatever else stands behind `make drill` are names of drills: make drill mid-flight
 NAMES := $(if $(filter drill,$(MAKECMDGOALS)),$(filter-out $(OURS),$(MAKECMDGOALS)))
 # the longest first, so that none is left alone at the end
 LONG = verifier/test/process.test.ts infra/test/process-trouble.test.ts infra/test/process.test.ts verifier/test/verify.test.ts
-SHORT = $(filter-out $(LONG) infra/test/docker% infra/test/machines%,$(wildcard $(addsuffix /test/*.test.ts,verifier infra service)))
+SHORT = $(filter-out $(LONG) infra/test/docker% infra/test/machine%,$(wildcard $(addsuffix /test/*.test.ts,verifier infra service)))
 TESTS = $(foreach file,$(LONG) $(SHORT),$(subst /test/,/dist/test/,$(file:.ts=.js)))
 # each file has this long; the longest takes a tenth of it where nothing else runs
 TEST_MS = 600000
@@ -19,6 +19,9 @@ help: ## list the targets and what they take
 	@awk '/^#@/{print substr($$0,4)} /^#= /{print "  " substr($$0,4)} /^[a-z]+:.* ## /{split($$0,s,/:.* ## /); printf "  make %-12s%s\n",s[1],s[2]}' $(MAKEFILE_LIST)
 
 #@ Every day
+doctor: infra/dist/cli.js ## what this host can run, and what is missing for the rest [JSON=1]
+	@infra/control doctor
+
 up: build ## start the system; returns when it can be verified
 	@infra/control up
 
@@ -74,8 +77,8 @@ signals: build ## every drill, every signal, every moment; takes long [DRILLS= S
 sabotage: build ## sabotaged builds of the service, and who finds each; takes long [ONLY=] [STACKS=]
 	@node verifier/dist/test/sabotage.js
 
-machines: build ## the runbook typed line by line on VMs, and one killed hard (use make lab)
-	@node --test --test-reporter=tap infra/dist/test/machines.test.js
+machines: build ## the runbook typed on VMs, then each of their own failures (use make lab)
+	@node --test --test-reporter=tap --test-concurrency=1 infra/dist/test/machines.test.js infra/dist/test/machine-trouble.test.js
 
 lab: ## a target on emulated VMs, in a network of its own [TARGET=acceptance]
 	@vagrant/lab/run $(TARGET)

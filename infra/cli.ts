@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openControl } from './control.ts';
 import type { Control } from './control.ts';
+import { examine, linesOf } from './doctor/doctor.ts';
 import { readText } from './files.ts';
 import { followLogs } from './follow.ts';
+import { openLocal } from './local.ts';
 import { Misunderstood, faultNames, messageOf, waysToSpoil } from './platform.ts';
 import type { Ended, FaultName, Outcome, Spoilt } from './platform.ts';
 
@@ -22,6 +24,7 @@ const usage = `infra/control VERB [ARG…]
   recover [FAULT]  undoes one fault, or every one
   journal          one line for each fault still in place: NODE FAULT SINCE
   platform         the platform in force; exit 1 when nothing was started
+  doctor           what this host can run and what it lacks; changes nothing [JSON=1]; exit 1 when up could not work
 Nodes: NODE="control worker1" or NODE=all. --help prints this, --version the version.
 The platform: PLATFORM=, else the one remembered since up, else (for up) the best that is usable here.
 Exit 0 done, 1 failed, 2 not understood, 3 not possible on this platform.
@@ -118,6 +121,13 @@ const verbs: Record<string, (control: Control, args: string[]) => Promise<number
     const memory = await control.memory();
     if (memory !== undefined) print(memory.platform);
     return memory === undefined ? codes.failed : codes.done;
+  },
+  doctor: async ({ settings, memory, targets }, args) => {
+    takesNothing('doctor', args);
+    const context = { settings, local: openLocal(settings.env), say: tell };
+    const report = await examine(context, { memory, targets: () => targets(['all']) });
+    for (const line of settings.json ? [JSON.stringify(report)] : linesOf(report)) print(line);
+    return report.good ? codes.done : codes.failed;
   },
 };
 

@@ -10,7 +10,7 @@ import type { Memory } from './memory.ts';
 import { pickNode, pickNodes, readNodes } from './nodes.ts';
 import { Misunderstood, answered, messageOf } from './platform.ts';
 import type { Ended, Facts, FaultName, Node, Outcome, Platform, Spoilt, Target } from './platform.ts';
-import { bestPlatform, openPlatform } from './platforms.ts';
+import { bestPlatform, openPlatform, tellLacks } from './platforms.ts';
 import { readSettings } from './settings.ts';
 import type { Env, Settings } from './settings.ts';
 import { openTurns } from './turns.ts';
@@ -150,6 +150,7 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
       const memory = { platform: name, nodes: wanted, targets: before?.targets ?? [] };
       await writeMemory(state, memory);
       const outcome = await timed('up', () => answered(() => platform.up(nodes)));
+      if (!('done' in outcome)) await tellLacks(name, context);
       const targets = [...memory.targets, ...await platform.targets(nodes)];
       const first = (one: Target, i: number) => targets.findIndex(other => same(one, other)) === i;
       await writeMemory(state, { ...memory, targets: targets.filter(first) });

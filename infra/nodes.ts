@@ -9,14 +9,26 @@ import type { Node } from './platform.ts';
  * and so on.
  */
 export function readNodes(root: string): Node[] {
-  const text = readFileSync(join(root, 'vagrant/nodes.txt'), 'utf8');
-  const lines = text.split('\n').map(line => line.replace(/#.*/, '').trim());
-  return lines.filter(line => line !== '').map((line, i) => {
+  return linesOf(root).map((line, i) => {
     const [name = '', address = ''] = line.split(/\s+/);
     const good = /^[a-z][a-z0-9-]*$/.test(name) && address !== '';
     if (!good) throw new Error(`vagrant/nodes.txt: "${line}" is no node with an address`);
     return { name, address, local: `127.0.0.${i + 1}` };
   });
+}
+
+/** What all the machines take, in MiB: the last column, or `each`. */
+export function readMemoryMb(root: string, each?: number): number {
+  return linesOf(root).map(line => {
+    const mb = each ?? Number(line.split(/\s+/)[3]);
+    if (!(mb > 0)) throw new Error(`vagrant/nodes.txt: "${line}" says no memory in MiB`);
+    return mb;
+  }).reduce((sum, mb) => sum + mb, 0);
+}
+
+function linesOf(root: string): string[] {
+  const text = readFileSync(join(root, 'vagrant/nodes.txt'), 'utf8');
+  return text.split('\n').map(line => line.replace(/#.*/, '').trim()).filter(line => line !== '');
 }
 
 /** Those of the names (or `all`), each once, in the order of the file; an unknown one throws Misunderstood. */

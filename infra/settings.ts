@@ -25,6 +25,8 @@ export type Settings = {
   lines: number;
   /** FOLLOW=1: logs are followed as they grow. */
   follow: boolean;
+  /** JSON=1: `doctor` for programs. */
+  json: boolean;
   /**
    * What goes to the service as it was given (LOG_LEVEL, ORDERS_ENV as ENV, its optional settings); empty values are
    * not given.
@@ -90,6 +92,7 @@ export function readSettings(env: Env, root: string): { settings: Settings } | {
     diskMb: read('ORDERS_DISK_MB', whole(128, 65_536), undefined),
     lines: read('LINES', whole(1, 1_000_000), 50),
     follow: read('FOLLOW', oneOf('0', '1'), '0') === '1',
+    json: read('JSON', oneOf('0', '1'), '0') === '1',
     service: serviceEnv(env),
     given: present(env, givenNames),
     env: { ...programEnv(env), LC_ALL: 'C.UTF-8', TZ: 'UTC' },

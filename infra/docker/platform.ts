@@ -2,9 +2,11 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Context } from '../context.ts';
+import { tellFinding } from '../doctor/finding.ts';
+import { lacksOf } from '../doctor/needs.ts';
 import { faultNames } from '../platform.ts';
 import type { Fault, Faults, Node, Outcome, Platform, Target } from '../platform.ts';
-import { Trouble, attempt, lastWords } from './engine.ts';
+import { Trouble, attempt } from './engine.ts';
 import { readEnv } from './stack/env-file.ts';
 import { imagesHere, imagesWanted } from './image.ts';
 import { openStack } from './stack/stack.ts';
@@ -76,8 +78,8 @@ export function openDocker(context: Context): Platform {
   return {
     name: 'docker',
     up: async nodes => {
-      const lacking = await whatIsMissing(context);
-      if (lacking !== undefined) return { failed: lacking };
+      const [lack] = await lacksOf('docker', context);
+      if (lack !== undefined) return { failed: tellFinding(lack) };
       const images = await imagesHere(context);
       return 'done' in images ? each(nodes, node => upOne(node, images.done)) : images;
     },
@@ -137,17 +139,4 @@ function sumUp(outcomes: Outcome[]): Outcome {
     'failed' in outcome ? outcome.failed : outcome.impossible,
   ]);
   return failures.length > 0 ? { failed: failures.join('\n') } : { done: undefined };
-}
-
-async function whatIsMissing({ local, settings }: Context): Promise<string | undefined> {
-  const deadlineMs = settings.scaled(20_000);
-  const engine = await local.run(['docker', 'version', '--format', '{{.Server.Version}}'], { deadlineMs });
-  if (engine.code === 127) return 'there is no docker command here (Debian: infra/engine install)';
-  if (engine.code !== 0) return `no engine answers: ${lastWords(engine.stderr, 1)}`;
-  const compose = await local.run(['docker', 'compose', 'version', '--short'], { deadlineMs });
-  if (compose.code === 0 && /^v?([2-9]|[1-9][0-9]+)\./.test(compose.stdout)) return undefined;
-  const first = await local.run(['docker-compose', 'version', '--short'], { deadlineMs });
-  if (first.code !== 0) return 'docker has no Compose v2 plugin (Debian: infra/engine install)';
-  const old = `docker-compose ${first.stdout.trim()} is v1`;
-  return `${old}; the plugin docker compose v2 is needed (Debian: infra/engine install)`;
 }

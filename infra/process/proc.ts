@@ -99,12 +99,23 @@ export function listeningOf(pid: number): string[] {
 
 /** Who listens on an address, or on all; undefined when nobody does, or somebody whose sockets we may not see. */
 export function listenerOn(host: string, port: number): { pid: number; name: string } | undefined {
+  const holder = holderOf(host, port);
+  return holder?.pid === undefined ? undefined : holder;
+}
+
+/** The same, but that somebody who cannot be seen is somebody. */
+export function holderOf(host: string, port: number): { pid: number; name: string } | { pid: undefined } | undefined {
   const taken = listeners('self').filter(one => one.port === port && [host, '0.0.0.0', '[::]'].includes(one.host));
   const inodes = new Set(taken.map(({ inode }) => inode));
   if (inodes.size === 0) return undefined;
   const owner = everyProcess().find(({ pid }) => socketsOf(pid).some(inode => inodes.has(inode)));
   const name = owner && present(() => readFileSync(`/proc/${owner.pid}/comm`, 'utf8').trim());
-  return owner === undefined || name === undefined ? undefined : { pid: owner.pid, name };
+  return owner === undefined || name === undefined ? { pid: undefined } : { pid: owner.pid, name };
+}
+
+/** Undefined when it has ended, or is not ours to see. */
+export function workingFolderOf(pid: number | undefined): string | undefined {
+  return pid === undefined ? undefined : present(() => readlinkSync(`/proc/${pid}/cwd`));
 }
 
 function listeners(pid: string): Listener[] {

@@ -5,32 +5,12 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { readNodes } from '../nodes.ts';
-import { root, runIn } from './stack.ts';
-import type { Run } from './stack.ts';
-
-type Order = Record<string, unknown> & { order_id: string };
-const { NODE_TEST_CONTEXT: _, NODE: _n, TARGETS: _t, ...env } = process.env;
-const scale = Number(env['SCALE'] ?? 1);
-const missing = env['PLATFORM'] === 'vagrant' ? false : 'PLATFORM is not vagrant (make lab TARGET=machines)';
+import { root } from './stack.ts';
+import { exit, missing, openMachines, scale, told, typed } from './typed.ts';
+import type { Order } from './typed.ts';
 
 test('the machines', { skip: missing, timeout: 3_600_000 }, async t => {
-  const free = await exit('infra/control platform') === 1;
-  assert.ok(free, 'a platform is in use, and this ends by destroying all: make destroy first');
-  t.after(() => typed('make destroy'));
-  const address = readNodes(root)[0]?.address ?? assert.fail('there is no node');
-  const base = `http://${address}:8000`;
-  let broken = false;
-  const step = (name: string, run: () => Promise<void>) => t.test(name, async st => {
-    if (broken) return st.skip('an earlier step failed');
-    const began = performance.now();
-    broken = true;
-    await run();
-    broken = false;
-    st.diagnostic(`${Math.round((performance.now() - began) / 1000)} s`);
-  });
-  const status = async (path: string) => /^HTTP\/1.1 (\d+)/.exec(await typed(`curl -isS ${base}${path}`))?.[1];
-  const find = async (id: string): Promise<unknown> => JSON.parse(await typed(`curl -sS ${base}/orders/${id}`));
+  const { address, base, step, status, find } = await openMachines(t);
   let order: Order = { order_id: '' };
 
   await step('golden path: make up, make verify', async () => {
@@ -117,24 +97,4 @@ async function writeUntilKilled(base: string): Promise<Order[]> {
   stop.abort();
   await writers;
   return accepted;
-}
-
-/** What a line prints; a line that fails is a failure that shows what it said. */
-async function typed(line: string): Promise<string> {
-  const { code, stdout, stderr } = await shell(line);
-  if (code !== 0) throw new Error(`${line}: exit ${code}\n${stdout.slice(-1_500)}${stderr.slice(-1_500)}`);
-  return stdout;
-}
-
-/** What a line prints, however it ends: make status ends with 1 when nobody answers. */
-async function told(line: string): Promise<string> {
-  return (await shell(line)).stdout;
-}
-
-async function exit(line: string): Promise<number | null> {
-  return (await shell(line)).code;
-}
-
-function shell(line: string): Promise<Run> {
-  return runIn(env, 'bash', ['-c', line]);
 }

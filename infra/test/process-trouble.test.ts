@@ -240,6 +240,7 @@ test('without setpriv up says that it is needed', async t => {
   const up = await stack.controlWith({ PATH: bin }, 'up');
   assert.equal(up.code, 1);
   assert.match(up.stderr, /needs Linux with setpriv.*util-linux/);
+  assert.match(up.stderr, /process cannot be used here \(no setpriv\); make doctor tells what is missing/);
 });
 
 test('data is elsewhere where the server may not go: a copy does not take it, a moved folder and destroy find it', {

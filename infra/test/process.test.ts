@@ -23,6 +23,9 @@ test('a stack under its verbs', async t => {
     assert.deepEqual(await stack.facts(), first);
     assert.deepEqual(first.api.listening, [`127.0.0.1:${stack.port}`]);
     assert.deepEqual(first.db.listening, [`127.0.0.1:${stack.dbPort}`]);
+    const { stdout } = await stack.control('doctor');
+    const held = [...stdout.matchAll(/^ok .* 127\.0\.0\.1:(\d+) is held by what is up here: \S+, pid \d+$/gm)];
+    assert.deepEqual(held.map(([, port]) => Number(port)), [stack.port, stack.port, stack.dbPort], stdout);
 
     process.kill(Number(first.api.pid), 'SIGKILL');
     const again = await until(stack.facts, seen => seen.api.restart_count === 1 && seen.api.state === 'running');

@@ -57,13 +57,19 @@ export function promisesAreKept(lasting: Lasting): Check {
 async function lookUp({ api, ledger: file, all, starts }: Lasting): Promise<Seen> {
   const [ledger, { service, database }] = [await readLedger(file), await starts()];
   const chosen = all ? ledger.promised : choose(ledger.promised, Math.random());
-  const olderThan = (start: string | undefined) => {
-    const ms = Date.parse(start ?? '');
-    if (Number.isNaN(ms)) return undefined;
-    return ledger.promised.filter(({ created_at }) => Date.parse(created_at) < ms).length;
-  };
-  const older = { service: olderThan(service), database: olderThan(database) };
+  const older = { service: countOlder(ledger.promised, service), database: countOlder(ledger.promised, database) };
   return { ledger, chosen: chosen.length, lost: await findLost(chosen, api), older };
+}
+
+/**
+ * How many were promised before a start; undefined when that is not known. What was promised after one that is not
+ * older is none either, whatever time a clock that was set back meanwhile has given it.
+ */
+export function countOlder(promised: readonly Pick<Promised, 'created_at'>[], start = ''): number | undefined {
+  const ms = Date.parse(start);
+  if (Number.isNaN(ms)) return undefined;
+  const first = promised.findIndex(({ created_at }) => !(Date.parse(created_at) < ms));
+  return first < 0 ? promised.length : first;
 }
 
 /** null: all is kept. */

@@ -60,7 +60,7 @@ const edges: { edge: string; sign: RegExp; service: string[]; verifier: string[]
     ],
     infra: [
       'build.ts', 'control.ts', 'files.ts', 'journal.ts', 'local.ts', 'lock.ts', 'memory.ts', 'nodes.ts', 'settings.ts',
-      'process/', 'docker/image.ts', 'vagrant/',
+      'process/', 'docker/image.ts', 'doctor/', 'vagrant/',
     ],
   },
   {

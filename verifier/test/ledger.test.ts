@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { Answer, Order } from '../client/api.ts';
-import { choose, compare } from '../checks/lasting.ts';
+import { choose, compare, countOlder } from '../checks/lasting.ts';
 import { appendLedger, readLedger } from '../checks/ledger.ts';
 import type { Promised } from '../checks/ledger.ts';
 
@@ -52,6 +52,17 @@ test('a line that is no promise is counted', async t => {
   await appendFile(path, `null\n7\n{}\n${JSON.stringify({ ...order(2), qty: 1 })}\n\n`);
   assert.deepEqual(await readLedger(path), { promised: [order(1)], torn: 0, unreadable: 4 });
   assert.equal((await readFile(path, 'utf8')).split('\n')[0], JSON.stringify(order(1)));
+});
+
+test('older than a start is what was promised before it, also if the clock was set back or forward meanwhile', () => {
+  const at = (...times: string[]) => times.map(time => ({ created_at: `2026-01-02T${time}:00.000Z` }));
+  const start = '2026-01-02T12:00:00.000Z';
+  assert.equal(countOlder(at('10:00', '11:59'), start), 2);
+  assert.equal(countOlder(at('10:00', '12:00', '13:00'), start), 1);
+  // set back by an hour after the third
+  assert.equal(countOlder(at('10:00', '11:00', '12:10', '11:15', '12:30'), start), 2);
+  assert.equal(countOlder(at('13:30', '12:40'), start), 0);
+  assert.deepEqual([countOlder([], start), countOlder(at('10:00'))], [0, undefined]);
 });
 
 test('of a short ledger every order is asked for, of a long one the newest and an even sample', () => {

@@ -3,33 +3,36 @@ import { accessSync, constants, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host } from '../../host.ts';
 
-export type Postgres = { initdb: string; postgres: string; psql: string };
+export type Postgres = { initdb: string; postgres: string; psql: string; major: number };
 export type Search = {
   /** The folder of a cluster that is there already, perhaps. */
-  data: string;
+  data: string | undefined;
   /** The only folder to be looked at, when given. */
   pgBin: string | undefined;
   local: Host;
+  scaled: (ms: number) => number;
   say: (line: string) => void;
 };
 
+const ASK_MS = 10_000;
 const install = 'Debian, Ubuntu: apt-get install postgresql    Fedora: dnf install postgresql-server';
 
 /** Throws with where it looked and what to install; says when the first that it finds is not the one to be used. */
-export async function findPrograms({ data, pgBin, local, say }: Search): Promise<Postgres> {
-  const wanted = versionOf(data);
-  const looked = pgBin === undefined ? await places(local) : [pgBin];
+export async function findPrograms({ data, pgBin, local, scaled, say }: Search): Promise<Postgres> {
+  const wanted = data === undefined ? undefined : versionOf(data);
+  const deadlineMs = scaled(ASK_MS);
+  const looked = pgBin === undefined ? await places(local, deadlineMs) : [pgBin];
   const others: string[] = [];
   for (const folder of looked) {
     const [initdb, postgres, psql] = [join(folder, 'initdb'), join(folder, 'postgres'), join(folder, 'psql')];
     if (![initdb, postgres, psql].every(isProgram)) continue;
-    const { stdout, stderr } = await local.run([postgres, '--version']);
+    const { stdout, stderr } = await local.run([postgres, '--version'], { deadlineMs });
     const major = /\(PostgreSQL\) (\d+)/.exec(stdout)?.[1];
     if (major !== undefined && (wanted === undefined || major === wanted)) {
       if (wanted !== undefined && others.length > 0) {
         say(`PostgreSQL ${major} in ${folder} is used, not ${others.join(' or ')}: ${data} was made by ${wanted}`);
       }
-      return { initdb, postgres, psql };
+      return { initdb, postgres, psql, major: Number(major) };
     }
     const said = (stdout || stderr).trim();
     others.push(major === undefined ? `${folder} (it says "${said}")` : `PostgreSQL ${major} in ${folder}`);
@@ -51,8 +54,8 @@ function versionOf(data: string): string | undefined {
   }
 }
 
-async function places(local: Host): Promise<string[]> {
-  const configured = await local.run(['pg_config', '--bindir']);
+async function places(local: Host, deadlineMs: number): Promise<string[]> {
+  const configured = await local.run(['pg_config', '--bindir'], { deadlineMs });
   const versioned = ['/usr/lib/postgresql', '/usr'].flatMap(folder => namesIn(folder)
     .filter(name => folder === '/usr' ? name.startsWith('pgsql-') : /^\d+$/.test(name))
     .sort((one, other) => Number(other.replace(/\D/g, '')) - Number(one.replace(/\D/g, '')))

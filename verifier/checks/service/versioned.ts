@@ -81,7 +81,11 @@ export function judgeVersion(version: Version, nowMs: number): { wanted: string;
   if (service !== SERVICE) return { wanted: `service ${SERVICE}`, saw: `service ${service}` };
   if (/^(dev|development|local|none|unknown)$/i.test(git_sha)) return { wanted: 'a commit', saw: `git_sha ${git_sha}` };
   // Date has whole seconds
-  if (started > nowMs + 2_000) return { wanted: 'a start in the past', saw: `started_at ${started_at}` };
+  if (started > nowMs + 2_000) {
+    const clock = `while its own clock says ${new Date(nowMs).toISOString()}`;
+    const way = 'if that clock was set back, set it right';
+    return { wanted: 'a start in the past', saw: `started_at ${started_at} ${clock}; ${way}` };
+  }
   if (built > started + CLOCKS_MS) return { wanted: `a build before ${started_at}`, saw: `build_time ${build_time}` };
   return null;
 }

@@ -271,7 +271,7 @@ async function mendForwarder(engine: Engine): Promise<void> {
   const answer = await askReady(address, port, settings.scaled(2_000));
   if ('status' in answer || !answer.refused) return;
   const api = await see(engine, 'api');
-  // one that has just been started does not listen yet
-  const age = Date.now() - Date.parse(api.startedAt);
+  // one that has just been started does not listen yet; by its own clock, which may have been set back since
+  const age = Math.abs(Number(await engine.sh('date +%s', [])) * 1_000 - Date.parse(api.startedAt));
   if (api.status === 'running' && age > settings.scaled(5_000)) await republish(engine, api);
 }
