@@ -2,8 +2,8 @@
 DRILL ?= db-down
 TARGET ?= acceptance
 .DEFAULT_GOAL := help
-OURS = help doctor up verify status logs recover halt destroy report drill drills prove acceptance guarantees \
-	test containers signals sabotage machines lab images bench build clean
+OURS = help doctor up verify status logs recover backup restore halt destroy report drill drills prove acceptance \
+	guarantees test containers signals sabotage machines lab images bench build clean
 # whatever else stands behind `make drill` are names of drills: make drill mid-flight
 NAMES := $(if $(filter drill,$(MAKECMDGOALS)),$(filter-out $(OURS),$(MAKECMDGOALS)))
 # the longest first, so that none is left alone at the end
@@ -36,6 +36,13 @@ logs: infra/dist/cli.js ## the last lines of every log [LINES=50] [FOLLOW=1]
 
 recover: infra/dist/cli.js ## undo every fault that is still in place
 	@infra/control recover
+
+backup: infra/dist/cli.js ## every order in one file that destroy leaves alone; prints its path
+	@infra/control backup
+
+restore: export CALLER = $(PWD)
+restore: infra/dist/cli.js ## bring a backup into a stack without orders: make restore FILE=…
+	@cd "$$CALLER" && "$(CURDIR)/infra/control" restore "$$FILE"
 
 halt: infra/dist/cli.js ## stop services first, then machines; the data is kept
 	@infra/control halt
@@ -104,6 +111,7 @@ clean: ## remove what the build made, not the system's state
 #= COMMIT=c0ffee1                   verify what it is built from, where that is not this checkout
 #= STRICT=1                         verify, drill, acceptance: nothing may be skipped
 #= SCALE=10                         every deadline ten times as long
+#= FILE=….dump                     restore: the backup, as make backup prints it
 #= KILLS=3                          how often mid-flight kills the database, or power-cut cuts
 #= ORDERS_DISK_MB=256               up: a disk of the database's own (root)
 #= ORDERS_PORT=8000                 where the service listens

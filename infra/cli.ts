@@ -1,5 +1,5 @@
 // What infra/control runs: verbs in, words and exit codes out. Only here an outcome becomes an exit code.
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openControl } from './control.ts';
 import type { Control } from './control.ts';
@@ -22,6 +22,8 @@ const usage = `infra/control VERB [ARG…]
   inject FAULT     breaks something; FAULT is one of${listed}
   inject config-refused VARIABLE missing|malformed|misspelt
   recover [FAULT]  undoes one fault, or every one
+  backup [NODE…]   every order in one file, while they are written; prints its path [ORDERS_BACKUPS=]
+  restore FILE     brings a backup into a node that is up and has no order
   journal          one line for each fault still in place: NODE FAULT SINCE
   platform         the platform in force; exit 1 when nothing was started
   doctor           what this host can run and what it lacks; changes nothing [JSON=1]; exit 1 when up could not work
@@ -110,6 +112,27 @@ const verbs: Record<string, (control: Control, args: string[]) => Promise<number
       }
     }
     return Math.max(codes.done, ...ends);
+  },
+  backup: async (control, names) => {
+    const ends: number[] = [];
+    for (const node of await control.chosenNodes(names)) {
+      const outcome = await control.backup(node);
+      if ('done' in outcome) {
+        const { file, orders, bytes, ms } = outcome.done;
+        print(file);
+        tell(`${node}: backup of ${orders} orders, ${bytes} bytes, made and read back in ${ms} ms`);
+      }
+      ends.push(code(outcome));
+    }
+    return Math.max(...ends);
+  },
+  restore: async (control, [file = '', ...names]) => {
+    if (file === '') throw new Misunderstood('which backup? make restore FILE=….dump; make backup prints its path');
+    const [node = '', ...more] = await control.chosenNodes(names);
+    if (more.length > 0) throw new Misunderstood(`restore goes into one node: NODE=${node}, or ${more.join(', ')}`);
+    const outcome = await control.restore(node, resolve(file));
+    if ('done' in outcome) tell(`${node}: ${outcome.done.orders} orders restored in ${outcome.done.ms} ms`);
+    return code(outcome);
   },
   journal: async (control, args) => {
     takesNothing('journal', args);

@@ -1,6 +1,8 @@
 // The one way in which anything acts on the system: the verbs, with turns, memory and an undo journal around them.
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openBackups } from './database/backups.ts';
+import type { Backups } from './database/backups.ts';
 import { openLocal } from './local.ts';
 import type { Holder, Lock } from './lock.ts';
 import { openJournal } from './journal.ts';
@@ -23,7 +25,7 @@ export type { Entry, Holder, Memory };
  * drills on their nodes, and say for whom. What cannot be had at all (a state folder that cannot be written, an
  * unreadable journal) is thrown, with one line that says so.
  */
-export type Control = {
+export type Control = Backups & {
   readonly settings: Settings;
   /** undefined when nothing was started. */
   memory: () => Promise<Memory | undefined>;
@@ -241,8 +243,10 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
     });
   };
 
+  const inPlace = async (platform: Platform, node: Node) =>
+    (await inPlaceOn(platform, [node])).still.map(({ fault }) => fault);
   return {
-    settings, inject, recover,
+    settings, inject, recover, ...openBackups({ context, turns, nodeOf: oneNode, started, inPlace }),
     chosenNodes: async (names = []) => (await pick(names, remembered)).map(({ name }) => name),
     memory: () => readMemory(state, settings.platform),
     up: (names = []) => up(names),

@@ -1,6 +1,6 @@
 // This machine as a host: programs start without a shell, in an environment that we made, each inside a deadline.
 import { spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, createReadStream, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { readText, writeWhole } from './files.ts';
@@ -34,12 +34,14 @@ function run([program = '', ...args]: string[], options: RunOptions, shared: num
     opened.push(fd);
     return fd;
   };
-  const stdin = input === undefined ? 'ignore' : hasFile(input) ? open(input.file, 'r') : 'pipe';
+  // through this process: what it feeds must not come to its end when this has been killed half way
+  const source = hasFile(input) ? createReadStream('', { fd: openSync(input.file, 'r') }) : undefined;
   const stdout = into === undefined ? 'pipe' : open(into.file, 'w');
   return new Promise(resolve => {
     const said = { stdout: '', stderr: '' };
     let late = false;
     // a session of its own: Ctrl-C in the operator's terminal must not end a recovery half way
+    const stdin = input === undefined ? 'ignore' : 'pipe';
     const child = spawn(program, args, {
       env, cwd, detached: true, stdio: [stdin, stdout, 'pipe', ...shared === undefined ? [] : [shared]],
     });
@@ -48,9 +50,14 @@ function run([program = '', ...args]: string[], options: RunOptions, shared: num
       late = true;
       endGroup(child.pid);
     };
+    const giveUpReading = ({ message }: Error) => {
+      said.stderr += `${message}\n`;
+      endGroup(child.pid);
+    };
     const timer = deadlineMs === undefined ? undefined : setTimeout(giveUp, deadlineMs);
     const end = (code: number | null) => {
       clearTimeout(timer);
+      source?.destroy();
       if (late) said.stderr = `${said.stderr.trimEnd()}\n${program}: given up after ${deadlineMs} ms\n`.trimStart();
       resolve({ code: late ? null : code, ...said, late });
     };
@@ -65,7 +72,9 @@ function run([program = '', ...args]: string[], options: RunOptions, shared: num
     child.on('close', code => end(code));
     child.on('exit', code => setTimeout(() => end(code), CLOSING_MS).unref());
     // whoever ends without reading all of its input has a reason, which its exit code tells
-    child.stdin?.on('error', () => undefined).end(hasFile(input) ? undefined : input);
+    child.stdin?.on('error', () => source?.destroy());
+    if (source === undefined) child.stdin?.end(hasFile(input) ? undefined : input);
+    else if (child.stdin !== null) source.on('error', giveUpReading).pipe(child.stdin);
   });
 }
 

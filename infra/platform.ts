@@ -1,4 +1,5 @@
 // What every platform is: its verbs, its faults, and what it tells. The compiler checks all three against this file.
+import type { Run, RunOptions } from './host.ts';
 
 /**
  * A node of vagrant/nodes.txt. `local` is its loopback address on the platforms process and docker, `address` its
@@ -38,7 +39,7 @@ export const faultNames = [
   'db-down', 'db-killed', 'db-hung', 'bad-credentials', 'port-closed', 'port-dropped', 'process-killed', 'service-down',
   'drain', 'config-refused', 'service-frozen', 'old-build', 'table-locked', 'disk-full', 'orders-lost', 'loosened',
   'db-slow', 'network-cut', 'connections-exhausted', 'db-restarted', 'read-only', 'right-revoked',
-  'upgrade', 'bad-upgrade', 'power-cut',
+  'upgrade', 'bad-upgrade', 'power-cut', 'tables-lost',
 ] as const;
 export type FaultName = (typeof faultNames)[number];
 /** What `old-build` has the service say of itself: no checkout ever made it. */
@@ -88,6 +89,17 @@ export type Fault = {
 };
 export type Faults = Record<FaultName, Fault>;
 
+/**
+ * Runs a shell script beside a node's database: psql, pg_dump and pg_restore are found there and log in as the
+ * superuser by themselves. As `Host.run` else.
+ */
+export type InDatabase = (script: string, options?: RunOptions) => Promise<Run>;
+/** `files`: the dump and all that lies beside it. */
+export type Backup = {
+  file: string; ledger: string; files: string[]; orders: number; bytes: number; ms: number;
+};
+export type Restored = { orders: number; ms: number };
+
 export type Platform = {
   readonly name: PlatformName;
   /** Returns when every node is verifiable, or says why not; what is up already stays up. */
@@ -105,6 +117,8 @@ export type Platform = {
   facts: (node: Node) => Promise<Outcome<Facts>>;
   /** The programs in whose logs the password of the service's role stands: there should be none. */
   leaks: (node: Node) => Promise<Outcome<string[]>>;
+  /** Of a node that is up. */
+  inDatabase: (node: Node) => InDatabase;
   /** Undoes whatever was broken on a node, known or not; starts nothing on a node that was halted. */
   mend: (node: Node) => Promise<Outcome>;
   readonly faults: Faults;

@@ -11,6 +11,8 @@ export type Settings = {
   infra: string;
   /** ORDERS_STATE, absolute and without links; it may not exist yet. */
   state: string;
+  /** Where backups go: ORDERS_BACKUPS, else in the state folder, where `destroy` leaves them alone. */
+  backups: string;
   /** The only place where SCALE is applied: every deadline goes through it. */
   scale: number;
   scaled: (ms: number) => number;
@@ -78,10 +80,12 @@ export type Read = <T, F>(name: string, parse: Parse<T>, fallback: F) => T | F;
 export function readSettings(env: Env, root: string): { settings: Settings } | { complaints: string[] } {
   const { read, complaints } = openReader(env);
   const scale = read('SCALE', number(0.1, 100), 1);
+  const state = read('ORDERS_STATE', parseFolder, undefined) ?? real(join(root, '.state'));
   const settings: Settings = {
     root,
     infra: join(root, 'infra'),
-    state: read('ORDERS_STATE', parseFolder, undefined) ?? real(join(root, '.state')),
+    state,
+    backups: read('ORDERS_BACKUPS', parseFolder, undefined) ?? join(state, 'backups'),
     scale,
     scaled: ms => Math.round(ms * scale),
     platform: read('PLATFORM', oneOf(...platformNames), undefined),

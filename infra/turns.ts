@@ -7,6 +7,8 @@ import type { Node } from './platform.ts';
 export type Turns = {
   /** Acts when it is this verb's turn; a recovery must not overtake the injection that it undoes. */
   inTurn: <T>(verb: string, nodes: readonly Node[], act: () => Promise<T>) => Promise<T>;
+  /** Beside verbs and drills: one at a time with this lock (a file), wherever it is asked for. */
+  alongside: <T>(lock: string, verb: string, act: () => Promise<T>) => Promise<T>;
   /** The lock of the verb under way: what is started with it holds it too, so the next verb waits for its end. */
   fd: () => number | undefined;
   beginDrill: (node: Node, name: string) => Promise<Lock | { heldBy: Holder }>;
@@ -49,13 +51,18 @@ export function openTurns({ state, inDrill, onWait }: TurnsOptions): Turns {
       held.forEach(lock => lock.release());
     }
   };
+  const watch = <T>(running: Promise<T>): Promise<T> => {
+    const watched = running.catch(() => undefined).finally(() => underWay.delete(watched));
+    underWay.add(watched);
+    return running;
+  };
+  const alongside = async <T>(path: string, verb: string, act: () => Promise<T>): Promise<T> => {
+    const lock = await takeLock(path, verb, { deadlineMs: TURN_MS, onWait });
+    return act().finally(lock.release);
+  };
   return {
-    inTurn: (verb, nodes, act) => {
-      const running = inTurn(verb, nodes, act);
-      const watched = running.catch(() => undefined).finally(() => underWay.delete(watched));
-      underWay.add(watched);
-      return running;
-    },
+    inTurn: (verb, nodes, act) => watch(inTurn(verb, nodes, act)),
+    alongside: (lock, verb, act) => watch(alongside(lock, verb, act)),
     fd: () => turn?.fd,
     beginDrill: async (node, name) => {
       refuseForeign(join(state, 'locks'));

@@ -21,6 +21,14 @@ const isLocked = "from pg_stat_activity where application_name = 'orders-table-l
 const isRevoked = "has_table_privilege('orders', to_regclass('orders'), 'insert') = false";
 const delayed = "from pg_file_settings where (name, setting) in (('commit_delay', '100000'), ('commit_siblings', '0'))";
 
+// Whatever came into the tables that the service has made anew joins those that lie aside. A key that stands for
+// another order there was promised twice: both stay, the later one under its own id.
+const joinAside = `lock table public.orders, orders_aside.orders in access exclusive mode;
+  update public.orders o set idempotency_key = order_id::text where exists (
+    select from orders_aside.orders a where a.idempotency_key = o.idempotency_key and a.order_id <> o.order_id);
+  insert into orders_aside.orders select * from public.orders on conflict do nothing;
+  drop table public.orders, public.schema_version;`;
+
 const faults = {
   // Ends by itself after ten minutes, and with the server. It sleeps as soon as it has the lock.
   'table-locked': {
@@ -44,6 +52,33 @@ const faults = {
       commit;`,
     recover: 'drop function if exists orders_disk_full() cascade;',
     inPlace: "select to_regproc('orders_disk_full') is not null;",
+  },
+  // They lie in a schema aside, with every order that comes later. A second time puts those aside too.
+  'tables-lost': {
+    inject: `set lock_timeout = '20s';
+      do $$ begin
+        perform pg_advisory_xact_lock(7201, 1);
+        if to_regclass('orders_aside.orders') is null then
+          create schema orders_aside;
+          alter table public.orders set schema orders_aside;
+          alter table public.schema_version set schema orders_aside;
+        elsif to_regclass('public.orders') is not null then
+          ${joinAside}
+        end if;
+      end $$;`,
+    recover: `do $$ begin
+        if to_regclass('orders_aside.orders') is null then return; end if;
+        perform pg_advisory_xact_lock(7201, 1);
+        if to_regclass('public.orders') is not null then
+          ${joinAside}
+        end if;
+        alter table orders_aside.orders set schema public;
+        alter table orders_aside.schema_version set schema public;
+        drop schema orders_aside;
+      exception when others then
+        raise warning 'the tables in orders_aside cannot come back: %', sqlerrm;
+      end $$;`,
+    inPlace: "select to_regclass('orders_aside.orders') is not null;",
   },
   'read-only': {
     inject: `alter database orders set default_transaction_read_only = on; ${endSessions}`,
@@ -98,10 +133,16 @@ export type DatabaseFaultName = keyof typeof faults;
 export const databaseFaults = Object.keys(faults) as DatabaseFaultName[];
 const rows: Record<DatabaseFaultName, DatabaseFault> = faults;
 
+/** How PostgreSQL's programs know who they are, on every platform. */
+export const superuser = { PGUSER: 'postgres', PGDATABASE: 'orders' } as const;
+
 /** In front of what the superuser has to do even while the default is to read only. */
 export const writable = 'set default_transaction_read_only = off;\n';
 
-/** Undoes all of them, whichever was made. The order matters: a lock keeps all out, a full disk the lost order. */
+/**
+ * Undoes all of them, whichever was made. The order matters: a lock keeps all out, a full disk the lost orders, and
+ * only a table that is back can get back its rights and its lost order.
+ */
 export const recoverAll = databaseFaults.map(name => rows[name].recover).join('\n');
 
 // As many orders as it takes until not one more has room, none of which is committed: the pages of the table have room

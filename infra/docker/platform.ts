@@ -98,6 +98,7 @@ export function openDocker(context: Context): Platform {
       return stack.facts(await imagesWanted(context, [join(settings.state, 'image')]));
     },
     leaks: async node => (await stackOf(node)).stack.leaks(),
+    inDatabase: node => async (script, more) => (await stackOf(node)).stack.inDatabase(script, more),
     mend: async node => (await stackOf(node)).stack.mend(await isUp(node)),
     faults: Object.fromEntries(faultNames.map(name => [name, faultOf(name)])) as Faults,
   };

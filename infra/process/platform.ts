@@ -59,6 +59,7 @@ export function openProcess(context: Context): Platform {
       const folder = join(context.settings.state, 'process', node.name);
       return ['service', 'database'].filter(which => holds(join(folder, `${which}.log`), secret.trim()));
     }),
+    inDatabase: node => open(node).cluster.beside,
     mend: node => attempt(() => mendStack(open(node), context)),
     faults: openFaults(context, { open, attempt }),
   };

@@ -54,6 +54,7 @@ async function openFake(t: TestContext): Promise<Fake> {
   }])) as Faults;
   const platform: Platform = {
     name: 'process', faults, leaks: async () => ({ done: [] }),
+    inDatabase: () => async () => ({ code: 1, stdout: '', stderr: 'no database here', late: false }),
     up: nodes => each('up', nodes, name => { up.add(name); }),
     halt: nodes => each('halt', nodes, name => { up.delete(name); }),
     destroy: nodes => each('destroy', nodes, name => { up.delete(name); }),

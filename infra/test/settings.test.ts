@@ -9,9 +9,9 @@ test('an empty environment gives the defaults, and empty variables count as not 
   assert.ok('settings' in read);
   const { scaled, ...settings } = read.settings;
   assert.deepEqual(settings, {
-    root: '/house', infra: '/house/infra', state: '/house/.state', scale: 1, platform: undefined, nodes: undefined,
-    port: undefined, dbPort: undefined, address: undefined, diskMb: undefined, lines: 50, follow: false, json: false,
-    service: {}, given: {}, env: { LC_ALL: 'C.UTF-8', TZ: 'UTC' },
+    root: '/house', infra: '/house/infra', state: '/house/.state', backups: '/house/.state/backups', scale: 1,
+    platform: undefined, nodes: undefined, port: undefined, dbPort: undefined, address: undefined, diskMb: undefined,
+    lines: 50, follow: false, json: false, service: {}, given: {}, env: { LC_ALL: 'C.UTF-8', TZ: 'UTC' },
   });
   assert.equal(scaled(1234), 1234);
 });

@@ -193,6 +193,7 @@ function fakeStack(options: StackOptions, mood: () => Promise<string>): Stack {
   });
   const all = faultNames.map(name => [name, fault(name)] as const);
   return {
+    inDatabase: async script => host.run(['sh', '-c', script]),
     up: async ({ service, database }) => {
       const { LOG_LEVEL: level } = settings.service;
       await call('up', service, database, ...level === undefined ? [] : [level]);

@@ -145,6 +145,7 @@ export function openVagrant(context: Context, stacks = ours): Platform {
       return (await guestOf(node).stack()).facts(wanted);
     }),
     leaks: node => answered(async () => (await guestOf(node).stack()).leaks()),
+    inDatabase: node => async (script, more) => (await guestOf(node).stack()).inDatabase(script, more),
     mend: node => answered(() => mend(node)),
     faults: { ...Object.fromEntries(faultNames.map(name => [name, fault(name)])) as Faults, 'power-cut': powerCut },
   };

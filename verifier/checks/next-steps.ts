@@ -9,7 +9,7 @@ export const nextSteps: Readonly<Record<RungName, string>> = {
   versioned: '`make up` starts the build of this checkout',
   ready: 'find the reason of `/ready` in the second table of RUNBOOK.md',
   usable: '`make logs`; repair the database',
-  lasting: 'stop writing, keep `.state`, find out who removed data; '
-    + 'after a deliberate loss remove the file in `.state/ledger/`',
+  lasting: 'stop writing, keep `.state`, find out who removed data; a backup brings orders back '
+    + '(Backup and restore); after a deliberate loss remove the file in `.state/ledger/`',
   contained: '`infra/control facts`; correct the named setting, `make up`',
 };

@@ -1,6 +1,7 @@
 // Every drill, in the order in which `all` runs them.
 import { inWords, listBudgets } from '../budgets.ts';
 import type { Drill } from '../experiment/drill.ts';
+import { backupRestores } from './backup-restores.ts';
 import { badCredentials } from './bad-credentials.ts';
 import { configRefused } from './config-refused.ts';
 import { connectionsExhausted } from './connections-exhausted.ts';
@@ -29,7 +30,7 @@ import { upgrade } from './upgrade.ts';
 export const drills: readonly Drill[] = [
   dbDown, badCredentials, midFlight, portClosed, portDropped, dbHung, processKilled, restartKeepsOrders, drain,
   configRefused, serviceFrozen, oldBuild, tableLocked, diskFull, ordersLost, loosened, dbSlow, networkCut,
-  connectionsExhausted, dbRestartStorm, readOnly, rightRevoked, upgrade, powerCut,
+  connectionsExhausted, dbRestartStorm, readOnly, rightRevoked, upgrade, powerCut, backupRestores,
 ];
 
 /** `db-down               the database is stopped`, a line a drill. */

@@ -11,8 +11,8 @@ export const ordersLost: Drill = {
     means: 'somebody has deleted rows, or restored a backup that is older than the promises.',
     takes: 'about 10 s',
     byHand: '`infra/control inject orders-lost`',
-    backToNormal: '`infra/control recover orders-lost` puts the row back. A real loss comes back from a backup only: '
-      + 'stop writing first, and keep `.state`.',
+    backToNormal: '`infra/control recover orders-lost` puts the row back. A real loss comes back from a backup only '
+      + '(Backup and restore): stop writing first, and keep `.state`.',
   },
   faults: ['orders-lost'],
   red: ['lasting'],

@@ -69,6 +69,8 @@ export type Experiment = {
   wait: <T>(waiting: Waiting<T>) => Promise<T>;
   place: Place;
   find: Find;
+  /** Acts while the probe `write` places no order. */
+  withoutWrites: <T>(act: () => Promise<T>) => Promise<T>;
   close: () => Promise<void>;
 };
 export type ExperimentOptions = {
@@ -94,7 +96,7 @@ export function openExperiment(given: ExperimentOptions): Experiment {
   const api = openApi(target, scaled(lateMs.write));
   const place: Place = (order, key) => api.place(order, { as: 'json', ...key === undefined ? {} : { key } });
   const load = openLoad(place, join(state, 'writers', node, `${new Date().toISOString().replace(/[:.]/g, '-')}.jsonl`));
-  let opened: { before: Before; timeline: Timeline; attempts: readonly Attempt[] } | undefined;
+  let opened: { before: Before; timeline: Timeline } & Omit<ReturnType<typeof openProbes>, 'probes'> | undefined;
   const inHand = () => {
     if (opened === undefined) throw new Error('the drill has not begun');
     return opened;
@@ -105,10 +107,10 @@ export function openExperiment(given: ExperimentOptions): Experiment {
     proveSound: () => proveSound(given),
     begin: async facts => {
       const before = await remember({ api, place }, facts);
-      const { probes, attempts } = openProbes(target, { scaled, orderId: before.order.orderId, place });
+      const { probes, ...writing } = openProbes(target, { scaled, orderId: before.order.orderId, place });
       // where every answer costs ten times as much, ten probes a second would be a load test; but a drain's grace is
       // not scaled, and has to be seen
-      opened = { before, attempts, timeline: watchTimeline(probes, Math.min(500, Math.max(100, scaled(100)))) };
+      opened = { before, ...writing, timeline: watchTimeline(probes, Math.min(500, Math.max(100, scaled(100)))) };
     },
     get begun() { return opened !== undefined; },
     get before() { return inHand().before; },
@@ -127,6 +129,7 @@ export function openExperiment(given: ExperimentOptions): Experiment {
       await onHalt(false);
       return took;
     },
+    withoutWrites: act => inHand().withoutWrites(act),
     wait: waiting => waitFor(waiting, scaled),
     close: async () => {
       await load.stop();

@@ -12,15 +12,30 @@ import type { Observation, ProbeName, Probes } from './timeline.ts';
 /** What an answer may take, by probe, before SCALE. An order may wait for a connection, then for the database. */
 export const lateMs: Record<ProbeName, number> = { tcp: 1_000, health: 1_000, ready: 1_000, read: 5_000, write: 5_000 };
 
+/** `withoutWrites`: acts while `write` places no order. */
+type WatchingProbes = {
+  probes: Probes; readonly attempts: readonly Attempt[]; withoutWrites: <T>(act: () => Promise<T>) => Promise<T>;
+};
 type Opening = { scaled: (ms: number) => number; orderId: string; place: Place };
 
 /** Probes of one target, for one timeline. `write` places orders; `attempts` has each with its answer. */
 export function openProbes(
   target: Target, { scaled, orderId, place }: Opening,
-): { probes: Probes; readonly attempts: readonly Attempt[] } {
+): WatchingProbes {
   const attempts: Attempt[] = [];
   const [quick, patient] = [openApi(target, scaled(lateMs.ready)), openApi(target, scaled(lateMs.read))];
   let turn = 0;
+  let pausing: Promise<unknown> = Promise.resolve();
+  let writing: Promise<unknown> = Promise.resolve();
+  const write = async () => {
+    const order = draftOrder();
+    turn += 1;
+    // by turns one that only its own answer can account for, and one that is sent twice at once
+    const keys = turn % 2 === 0 ? [undefined] : Array<string>(2).fill(randomUUID());
+    const answers = await Promise.all(keys.map(key => place(order, key)));
+    attempts.push(...answers.map((answer, i) => ({ order, key: keys[i], ...judge(answer) })));
+    return worstOf(answers, order);
+  };
   const probes: Probes = {
     tcp: async () => {
       const { state } = await probe(target, scaled(lateMs.tcp), 50);
@@ -34,16 +49,21 @@ export function openProbes(
     },
     read: async () => observe(await patient.find(orderId)),
     write: async () => {
-      const order = draftOrder();
-      turn += 1;
-      // by turns one that only its own answer can account for, and one that is sent twice at once
-      const keys = turn % 2 === 0 ? [undefined] : Array<string>(2).fill(randomUUID());
-      const answers = await Promise.all(keys.map(key => place(order, key)));
-      attempts.push(...answers.map((answer, i) => ({ order, key: keys[i], ...judge(answer) })));
-      return worstOf(answers, order);
+      await pausing;
+      const written = write();
+      writing = written.catch(() => undefined);
+      return written;
     },
   };
-  return { probes, attempts };
+  return {
+    probes, attempts,
+    withoutWrites: async act => {
+      let resume = () => {};
+      pausing = new Promise<void>(resolve => { resume = resolve; });
+      await writing;
+      return act().finally(() => resume());
+    },
+  };
 }
 
 /**

@@ -68,6 +68,11 @@ export function nothingLost(experiment: Experiment): Check {
   };
 }
 
+/** Files that a drill which held leaves nobody to look at. */
+export async function discard(files: readonly string[]): Promise<void> {
+  for (const file of files) await rm(file, { force: true });
+}
+
 /** What is lost, changed, doubled or there against what was answered, in words; undefined when nothing is. */
 export async function findLost(
   { place, find }: Experiment, attempts: readonly Attempt[], say: Say,

@@ -169,6 +169,7 @@ export const guarantees: readonly Guarantee[] = [
     ['database killed while orders are written', drill('mid-flight')],
     ['power lost while orders are written', drill('power-cut')],
     ['restart of everything', restart],
+    ['tables lost, a backup at hand', drill('backup-restores')],
     ['service told to stop under load', drill('drain')],
     ['a new build replaces the old one under load', drill('upgrade')],
     ['a build that never gets ready', drill('upgrade')],

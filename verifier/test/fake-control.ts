@@ -54,6 +54,7 @@ export function openFakeControl({ env, root }: ControlOptions): Control {
     status: ask('status'), logs: ask('logs'), targets: ask('targets'), facts: ask('facts'),
     leaks: ask('leaks'), journal: ask('journal'),
     faultsInPlace: ask('faultsInPlace'), inject: ask('inject'), recover: ask('recover'),
+    backup: ask('backup'), restore: ask('restore'),
     beginDrill: async (node, name) => {
       const told: { heldBy: Holder } | undefined = await ask('beginDrill')(node, name);
       // any file that is open will do as a lock which nobody else wants

@@ -62,6 +62,7 @@ export function controlOf(system: FakeSystem): Control {
     name: 'process',
     up: ask('up'), halt: ask('halt'), destroy: ask('destroy'), status: ask('status'), logs: ask('logs'),
     targets: ask('targets'), facts: ask('facts'), leaks: ask('leaks'), mend: () => ask('recover')(),
+    inDatabase: () => ask('inDatabase'),
     faults: Object.fromEntries<Fault>(faults) as Platform['faults'],
   };
   return openControl({ env: system.env, root, say: () => undefined, inDrill: true, open: () => platform });

@@ -1,6 +1,7 @@
 // The database of a stack: waiting for it, its role, its data's owner.
-import { writable } from '../../database/faults.ts';
+import { superuser, writable } from '../../database/faults.ts';
 import type { Superuser } from '../../database/faults.ts';
+import type { Run, RunOptions } from '../../host.ts';
 import { Trouble, lastWords } from '../engine.ts';
 import type { Engine } from '../engine.ts';
 import type { Container } from '../inspect.ts';
@@ -62,6 +63,12 @@ export function superuserOf({ sh }: Engine, { id }: Container): Superuser {
     sql: text => sh(`db=$1; exec ${runSql}`, [id], { input: writable + text }),
     hold: async text => { await sh('exec docker exec -d "$1" psql -X -U postgres -d orders -c "$2"', [id, text]); },
   };
+}
+
+/** Runs a shell script in its container, where PostgreSQL's programs log in as the superuser by themselves. */
+export function runBeside({ options }: Engine, db: Container, script: string, more: RunOptions = {}): Promise<Run> {
+  const login = Object.entries(superuser).flatMap(([name, value]) => ['-e', `${name}=${value}`]);
+  return options.host.run(['docker', 'exec', '-i', ...login, db.id, 'sh', '-c', script], more);
 }
 
 /** A password that nobody knows. It reaches the server through a pipe, and nobody keeps it. */

@@ -1,6 +1,6 @@
 // The Compose stack of one node, on whatever host its engine is: shared by the platforms docker and vagrant.
-import type { ContainerFacts, Outcome } from '../../platform.ts';
-import { attempt, openEngine } from '../engine.ts';
+import type { ContainerFacts, InDatabase, Outcome } from '../../platform.ts';
+import { attempt, openEngine, present } from '../engine.ts';
 import type { Engine } from '../engine.ts';
 import { diskOf, hasDisk } from './disk.ts';
 import { faultsOf, mendAll } from './faults/faults.ts';
@@ -8,6 +8,7 @@ import { removeAll } from './files.ts';
 import type { Container } from '../inspect.ts';
 import { facts } from '../look-inside.ts';
 import type { Images, StackFaults, StackOptions, WantedImages } from '../options.ts';
+import { runBeside } from './database.ts';
 import { clearFirewall } from './network.ts';
 import { start } from './start.ts';
 import { stop } from './stop.ts';
@@ -27,6 +28,7 @@ export type Stack = {
   facts: (wanted: WantedImages) => Promise<Outcome<ContainerFacts>>;
   /** The containers in whose logs the role's password stands. */
   leaks: () => Promise<Outcome<string[]>>;
+  inDatabase: InDatabase;
   /** `isUp`: containers that were stopped are started again; without it nothing is started. */
   mend: (isUp: boolean) => Promise<Outcome>;
   faults: StackFaults;
@@ -54,6 +56,7 @@ export function openStack(options: StackOptions): Stack {
     logs: write => attempt(() => logs(engine, write)),
     facts: wanted => facts(engine, wanted),
     leaks: () => attempt(() => leaks(engine)),
+    inDatabase: async (script, more) => runBeside(engine, present(engine, await engine.look(), 'db'), script, more),
     mend: isUp => attempt(() => mendAll(engine, isUp)),
     faults: faultsOf(engine),
   };

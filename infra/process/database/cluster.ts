@@ -1,12 +1,12 @@
 // One PostgreSQL cluster in a folder of its own, for the process platform and for tests.
 import { existsSync, mkdirSync, rmSync, rmdirSync, statSync, statfsSync } from 'node:fs';
-import { join } from 'node:path';
-import { writable } from '../../database/faults.ts';
+import { dirname, join } from 'node:path';
+import { superuser, writable } from '../../database/faults.ts';
 import { durabilityInSql, parseDurability } from '../../durability.ts';
 import type { Host } from '../../host.ts';
 import { openLoopDisk, otherSize, withoutDisk } from '../../loop-disk.ts';
 import type { LoopDisk } from '../../loop-disk.ts';
-import type { Durability } from '../../platform.ts';
+import type { Durability, InDatabase } from '../../platform.ts';
 import { lastLines } from '../log.ts';
 import { processesIn, readProcess, runs, send } from '../proc.ts';
 import { until } from '../until.ts';
@@ -48,6 +48,8 @@ export type Cluster = {
   psql: (...args: string[]) => Promise<Command>;
   /** Runs SQL as the superuser, who writes even where the default is to read only; throws with what psql said. */
   sql: (text: string) => Promise<string>;
+  /** Runs a shell script that finds PostgreSQL's programs, which log in as the superuser. */
+  beside: InDatabase;
   /** Begins a session of the superuser in the background; it ends with the server at the latest. */
   hold: (text: string) => Promise<void>;
   /** What it says of itself; null when it does not answer. */
@@ -141,6 +143,12 @@ export function openCluster(options: ClusterOptions): Cluster {
     if (done.code !== 0) throw new Error(`the database refuses: ${done.stderr.trim()}`);
     return done.stdout;
   };
+  const beside: InDatabase = async (script, options) => {
+    const bin = dirname((await programs()).psql);
+    const login = { PGHOST: '/proc/self/cwd', PGPORT: String(readSettings(data()).port), ...superuser };
+    const env = { ...patience, ...login, PATH: `${bin}:/usr/local/bin:/usr/bin:/bin` };
+    return local.run([...as(await owner()), 'sh', '-c', script], { ...options, cwd: join(home(), 'run'), env });
+  };
   const hold = async (text: string): Promise<void> => {
     const { argv, ...where } = await psql('-c', text);
     // without the third file, or the turn of this verb would last as long as the session
@@ -208,8 +216,8 @@ export function openCluster(options: ClusterOptions): Cluster {
   };
 
   return {
-    disk, mount, passwordFile, init, psql, sql, hold, durability, takesPassword, processes, signal, untilEnded, stop,
-    clear, remove,
+    disk, mount, passwordFile, init, psql, sql, beside, hold, durability, takesPassword, processes, signal, untilEnded,
+    stop, clear, remove,
     exists: () => existsSync(data()),
     server: async () => {
       const { uid, gid, root } = await owner();

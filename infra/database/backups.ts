@@ -1,0 +1,62 @@
+// The verbs backup and restore: whose turn it is, where the node is up, and what may not be in place meanwhile.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { revisionOf } from '../build.ts';
+import type { Context } from '../context.ts';
+import { answered } from '../platform.ts';
+import type { Backup, FaultName, Node, Outcome, Platform, Restored } from '../platform.ts';
+import type { Turns } from '../turns.ts';
+import { takeBackup } from './backup.ts';
+import { restoreBackup } from './restore.ts';
+
+export type Backups = {
+  /**
+   * One file with every order of the node, however many come meanwhile. Waits for other backups only; a drill may be
+   * at work, but not with a fault that takes orders or their tables away.
+   */
+  backup: (node: string) => Promise<Outcome<Backup>>;
+  /** Into a node that is up and has no order. Throws Misunderstood for a path that is no file. */
+  restore: (node: string, file: string) => Promise<Outcome<Restored>>;
+};
+export type BackupsOptions = {
+  context: Context; turns: Turns; nodeOf: (name: string) => Node;
+  /** The platform in force. */
+  started: () => Promise<Platform | { failed: string }>;
+  /** Those faults of the journal that are in place. */
+  inPlace: (platform: Platform, node: Node) => Promise<FaultName[]>;
+};
+
+/** Those with which orders, or what makes their tables whole, are not where a backup looks for them. */
+const tableFaults: readonly FaultName[] = ['disk-full', 'tables-lost', 'right-revoked', 'orders-lost'];
+
+export function openBackups({ context, turns, nodeOf, started, inPlace }: BackupsOptions): Backups {
+  const { settings: { backups: folder, state, scaled }, say } = context;
+  const open = async (node: Node) => {
+    const platform = await started();
+    if ('failed' in platform) return platform;
+    if ((await platform.targets([node])).length === 0) return { failed: `${node.name} is not up: run make up first` };
+    const ledger = join(state, 'ledger', `${platform.name}-${node.name}.jsonl`);
+    return { platform, node: node.name, ledger, run: platform.inDatabase(node), scaled };
+  };
+  return {
+    // Its own lock, where the file goes: no verb waits for a dump of minutes, and two state folders may share a folder.
+    backup: async name => {
+      const node = nodeOf(name);
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      return turns.alongside(join(folder, `.${name}.lock`), `backup ${name}`, () => answered(async () => {
+        const opened = await open(node);
+        if ('failed' in opened) return opened;
+        const fault = (await inPlace(opened.platform, node)).find(one => tableFaults.includes(one));
+        if (fault !== undefined) return { failed: `${name}: no backup while ${fault} is in place: make recover first` };
+        return { done: await takeBackup({ ...opened, folder, commit: await revisionOf(context) }) };
+      }));
+    },
+    restore: async (name, file) => {
+      const node = nodeOf(name);
+      return turns.inTurn(`restore ${name}`, [node], () => answered(async () => {
+        const opened = await open(node);
+        return 'failed' in opened ? opened : { done: await restoreBackup({ ...opened, file, say }) };
+      }));
+    },
+  };
+}
