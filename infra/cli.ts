@@ -67,8 +67,8 @@ const verbs: Record<string, (control: Control, args: string[]) => Promise<number
     const nodes = await control.status(names);
     if (nodes === undefined) tell('not up: nothing was started');
     nodes?.forEach(({ line }) => print(line));
-    const runs = nodes !== undefined && nodes.some(node => node.runs) && await noneIsDown(control, nodes);
-    return runs ? codes.done : codes.failed;
+    const isDown = nodes?.some(({ runs, wanted }) => wanted && !runs);
+    return isDown === false && nodes?.some(({ runs }) => runs) ? codes.done : codes.failed;
   },
   logs: async (control, names) => {
     const { follow } = control.settings;
@@ -153,12 +153,6 @@ const verbs: Record<string, (control: Control, args: string[]) => Promise<number
     return report.good ? codes.done : codes.failed;
   },
 };
-
-/** A node that was asked for at `up` and is neither running nor halted by hand is down. */
-async function noneIsDown(control: Control, nodes: { node: string; runs: boolean }[]): Promise<boolean> {
-  const up = await control.targets(nodes.map(({ node }) => node));
-  return nodes.every(({ node, runs }) => runs || !up.some(target => target.node === node));
-}
 
 async function nodesToBreak(control: Control): Promise<string[]> {
   const chosen = await control.chosenNodes();

@@ -7,11 +7,11 @@ import { openLocal } from './local.ts';
 import type { Holder, Lock } from './lock.ts';
 import { openJournal } from './journal.ts';
 import type { Entry } from './journal.ts';
-import { readMemory, writeMemory } from './memory.ts';
-import type { Memory } from './memory.ts';
+import { judgeStates, readMemory, writeMemory } from './memory.ts';
+import type { Judged, Memory } from './memory.ts';
 import { pickNode, pickNodes, readNodes } from './nodes.ts';
 import { Misunderstood, answered, messageOf } from './platform.ts';
-import type { Ended, Facts, FaultName, Node, Outcome, Platform, Spoilt, Target } from './platform.ts';
+import type { Ended, Facts, FaultName, MachineFacts, Node, Outcome, Platform, Spoilt, Target } from './platform.ts';
 import { bestPlatform, openPlatform, tellLacks } from './platforms.ts';
 import { readSettings } from './settings.ts';
 import type { Env, Settings } from './settings.ts';
@@ -36,13 +36,15 @@ export type Control = Backups & {
   /** Without names, as for destroy and status: every node. */
   halt: (names?: readonly string[]) => Promise<Outcome>;
   destroy: (names?: readonly string[]) => Promise<Outcome>;
-  /** A line a node for people, and whether all that was started on it runs; undefined when nothing was started. */
-  status: (names?: readonly string[]) => Promise<{ node: string; line: string; runs: boolean }[] | undefined>;
+  /** undefined when nothing was started. */
+  status: (names?: readonly string[]) => Promise<Judged[] | undefined>;
   /** The last lines of every log; LINES of each when no number is given. */
   logs: (write: (line: string) => void, names?: readonly string[], lines?: number) => Promise<Outcome>;
   /** Those of the chosen nodes that are up. Sends nothing. */
   targets: (names?: readonly string[]) => Promise<Target[]>;
   facts: (node: string) => Promise<Outcome<Facts>>;
+  /** Of a node's own machine, and what each of these services answers in there. */
+  machine: (node: string, services: readonly Target[]) => Promise<Outcome<MachineFacts>>;
   /** The programs in whose logs the password of the service's role stands: there should be none. */
   leaks: (node: string) => Promise<Outcome<string[]>>;
   /** Every fault that may still be in place, on any node. Throws when the journal cannot be read. */
@@ -105,6 +107,13 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
   const started = async (given = context): Promise<Platform | { failed: string }> =>
     await inForce(given) ?? { failed: 'not up: nothing was started; run make up' };
 
+  const ask = async <T>(name: string, look: (platform: Platform, node: Node) => Promise<Outcome<T>>) => {
+    const platform = await started();
+    if ('failed' in platform) return platform;
+    const node = oneNode(name);
+    return answered(() => look(platform, node));
+  };
+
   const isInPlace = async (platform: Platform, { node, fault }: Entry) => {
     try {
       return await platform.faults[fault].inPlace(oneNode(node));
@@ -137,7 +146,7 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
     return outcome;
   };
 
-  const up = async (names: readonly string[]): Promise<Outcome> => {
+  const up = async (names: readonly string[] = []): Promise<Outcome> => {
     const nodes = await pick(names, remembered);
     return inTurn(`up ${namesOf(nodes)}`, nodes, async () => {
       const before = await readMemory(state, settings.platform);
@@ -151,7 +160,7 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
       const wanted = [...new Set([...before?.nodes ?? [], ...nodes.map(node => node.name)])];
       const memory = { platform: name, nodes: wanted, targets: before?.targets ?? [] };
       await writeMemory(state, memory);
-      const outcome = await timed('up', () => answered(() => platform.up(nodes)));
+      const outcome = await timed('up', () => answered(() => platform.up(nodes, all)));
       if (!('done' in outcome)) await tellLacks(name, context);
       const targets = [...memory.targets, ...await platform.targets(nodes)];
       const first = (one: Target, i: number) => targets.findIndex(other => same(one, other)) === i;
@@ -173,7 +182,7 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
       return { done: undefined };
     });
   };
-  const halt = (names: readonly string[]): Promise<Outcome> =>
+  const halt = (names: readonly string[] = []): Promise<Outcome> =>
     stop('halt', names, async (platform, nodes) => {
       // whatever the journal says or does not say, what is to be stopped is stopped
       const settled = await answered(async () => ({ done: await settle(platform, nodes) }));
@@ -182,7 +191,7 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
     });
 
   // With the orders goes what was remembered of them, also by runs that were given the address in TARGETS.
-  const destroy = (names: readonly string[]): Promise<Outcome> =>
+  const destroy = (names: readonly string[] = []): Promise<Outcome> =>
     stop('destroy', names, async (platform, nodes) => {
       const outcome = await timed('destroy', () => answered(() => platform.destroy(nodes)));
       if (!('done' in outcome)) return outcome;
@@ -246,13 +255,15 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
   const inPlace = async (platform: Platform, node: Node) =>
     (await inPlaceOn(platform, [node])).still.map(({ fault }) => fault);
   return {
-    settings, inject, recover, ...openBackups({ context, turns, nodeOf: oneNode, started, inPlace }),
+    settings, up, halt, destroy, inject, recover, ...openBackups({ context, turns, nodeOf: oneNode, started, inPlace }),
     chosenNodes: async (names = []) => (await pick(names, remembered)).map(({ name }) => name),
     memory: () => readMemory(state, settings.platform),
-    up: (names = []) => up(names),
-    halt: (names = []) => halt(names),
-    destroy: (names = []) => destroy(names),
-    status: async (names = []) => (await inForce())?.status(await pick(names, every)),
+    status: async (names = []) => {
+      const [platform, nodes] = [await inForce(), await pick(names, every)];
+      if (platform === undefined) return undefined;
+      const asked = (await readMemory(state, settings.platform))?.nodes ?? [];
+      return judgeStates(await platform.status(nodes), asked, await platform.targets(nodes));
+    },
     logs: async (write, names = [], lines = settings.lines) => {
       const platform = await started({ ...context, settings: { ...settings, lines } });
       if ('failed' in platform) return platform;
@@ -260,18 +271,9 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
       return answered(() => platform.logs(nodes, write));
     },
     targets: async (names = []) => (await inForce())?.targets(await pick(names, remembered)) ?? [],
-    facts: async name => {
-      const platform = await started();
-      if ('failed' in platform) return platform;
-      const node = oneNode(name);
-      return answered(() => platform.facts(node));
-    },
-    leaks: async name => {
-      const platform = await started();
-      if ('failed' in platform) return platform;
-      const node = oneNode(name);
-      return answered(() => platform.leaks(node));
-    },
+    facts: name => ask(name, (platform, node) => platform.facts(node)),
+    machine: (name, services) => ask(name, (platform, node) => platform.machine(node, services)),
+    leaks: name => ask(name, (platform, node) => platform.leaks(node)),
     journal: journal.read,
     faultsInPlace: async (names = []) => {
       const platform = await inForce();

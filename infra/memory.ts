@@ -3,7 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readText, writeWhole } from './files.ts';
 import { messageOf, platformNames } from './platform.ts';
-import type { PlatformName, Target } from './platform.ts';
+import type { NodeState, PlatformName, Target } from './platform.ts';
 
 /** `targets` are the addresses that `up` gave, also of nodes that are halted now. */
 export type Memory = { platform: PlatformName; nodes: string[]; targets: Target[] };
@@ -51,4 +51,16 @@ async function remember(path: string, text: string): Promise<void> {
   } catch (error) {
     throw new Error(`${path} cannot be written: ${messageOf(error)}`);
   }
+}
+
+/** `wanted`: it was asked for at `up`, and then it runs only if it is up as well. */
+export type Judged = NodeState & { wanted: boolean };
+
+export function judgeStates(
+  states: readonly NodeState[], asked: readonly string[], up: readonly Target[],
+): Judged[] {
+  return states.map(({ node, line, runs }) => {
+    const wanted = asked.includes(node);
+    return { node, line, wanted, runs: runs && (!wanted || up.some(target => target.node === node)) };
+  });
 }

@@ -6,6 +6,7 @@ import type { Run, RunOptions } from './host.ts';
  * address as a VM.
  */
 export type Node = { name: string; local: string; address: string };
+export type NodeState = { node: string; line: string; runs: boolean };
 export type Target = { node: string; host: string; port: number };
 
 export const platformNames = ['vagrant', 'docker', 'process'] as const;
@@ -102,19 +103,24 @@ export type Restored = { orders: number; ms: number };
 
 export type Platform = {
   readonly name: PlatformName;
-  /** Returns when every node is verifiable, or says why not; what is up already stays up. */
-  up: (nodes: Node[]) => Promise<Outcome>;
+  /**
+   * Returns when every node is verifiable, or says why not; what is up already stays up. Where nodes are machines, each
+   * of `all` is brought online.
+   */
+  up: (nodes: Node[], all?: readonly Node[]) => Promise<Outcome>;
   /** Services first, then machines; the data is kept. */
   halt: (nodes: Node[]) => Promise<Outcome>;
   /** Removes everything that `up` made, the data too. */
   destroy: (nodes: Node[]) => Promise<Outcome>;
   /** A line a node for people, and whether all that was started on it runs. */
-  status: (nodes: Node[]) => Promise<{ node: string; line: string; runs: boolean }[]>;
+  status: (nodes: Node[]) => Promise<NodeState[]>;
   /** Writes the last lines of every log with `write`, each with its node and program in front. */
   logs: (nodes: Node[], write: (line: string) => void) => Promise<Outcome>;
   /** Where the service is reached on those of the nodes that are up. Looks at files only, sends nothing. */
   targets: (nodes: Node[]) => Promise<Target[]>;
   facts: (node: Node) => Promise<Outcome<Facts>>;
+  /** Of a node's own machine, asked in there; not possible where nodes are no machines of their own. */
+  machine: (node: Node, services: readonly Target[]) => Promise<Outcome<MachineFacts>>;
   /** The programs in whose logs the password of the service's role stands: there should be none. */
   leaks: (node: Node) => Promise<Outcome<string[]>>;
   /** Of a node that is up. */
@@ -123,6 +129,13 @@ export type Platform = {
   mend: (node: Node) => Promise<Outcome>;
   readonly faults: Faults;
 };
+
+/** `address` is the one that nodes.txt gives it, `addresses` those that it has. */
+export type MachineFacts = {
+  node: string; address: string; hostname: string; addresses: string[]; boot_id: string; reached: Reached[];
+};
+/** What came of asking a service for its /version from within a machine. */
+export type Reached = { node: string } & ({ status: number; instance_id: string } | { trouble: string });
 
 /** What the platform knows of a node's two programs. */
 export type Facts = ProcessFacts | ContainerFacts;

@@ -97,6 +97,7 @@ export function openDocker(context: Context): Platform {
       const { stack } = await stackOf(node);
       return stack.facts(await imagesWanted(context, [join(settings.state, 'image')]));
     },
+    machine: async () => ({ impossible: 'its nodes are containers of this machine' }),
     leaks: async node => (await stackOf(node)).stack.leaks(),
     inDatabase: node => async (script, more) => (await stackOf(node)).stack.inDatabase(script, more),
     mend: async node => (await stackOf(node)).stack.mend(await isUp(node)),

@@ -54,6 +54,7 @@ export function openProcess(context: Context): Platform {
       return place === undefined ? [] : [{ node: node.name, host: place.address, port: place.port }];
     }),
     facts: node => attempt(() => open(node).facts()),
+    machine: async () => ({ impossible: 'its nodes are processes of this machine' }),
     leaks: node => attempt(async () => {
       const secret = await readFile(open(node).cluster.passwordFile, 'utf8');
       const folder = join(context.settings.state, 'process', node.name);

@@ -65,7 +65,7 @@ async function openFake(t: TestContext): Promise<Fake> {
     logs: async () => ({ done: undefined }),
     targets: async nodes => nodes.filter(({ name }) => up.has(name))
       .map(({ name, local }) => ({ node: name, host: local, port: 8000 })),
-    facts: async () => ({ failed: 'no facts' }),
+    facts: async () => ({ failed: 'no facts' }), machine: async () => ({ impossible: 'no machines' }),
   };
   const open: Fake['open'] = (env = {}, inDrill = false) => openControl({
     env: { PATH: process.env['PATH'], ORDERS_STATE: state, PLATFORM: 'process', ...env }, root, inDrill,

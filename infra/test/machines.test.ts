@@ -10,7 +10,7 @@ import { exit, missing, openMachines, scale, told, typed } from './typed.ts';
 import type { Order } from './typed.ts';
 
 test('the machines', { skip: missing, timeout: 3_600_000 }, async t => {
-  const { address, base, step, status, find } = await openMachines(t);
+  const { address, base, step, status, find, nodes, second } = await openMachines(t);
   let order: Order = { order_id: '' };
 
   await step('golden path: make up, make verify', async () => {
@@ -18,6 +18,15 @@ test('the machines', { skip: missing, timeout: 3_600_000 }, async t => {
     assert.match(await typed('make verify'), verdictOf('skipped'), 'nothing was promised before this start');
     const where = (await readFile(join(root, 'RUNBOOK.md'), 'utf8')).match(/^(TARGET|BASE)=.+$/gm) ?? [];
     assert.equal(await typed([...where, 'echo "$BASE $HOST $PORT"'].join('\n')), `${base} ${address} 8000\n`);
+  });
+  await step('from outside: every machine answers a ping and to its name, the service answers on control', async () => {
+    for (const node of nodes) {
+      await typed(`ping -c 3 -i 0.5 -W 5 ${node.address}`);
+      assert.equal((await typed(`cd vagrant && vagrant ssh ${node.name} -c hostname`)).trim(), node.name);
+    }
+    assert.equal(await outside(address), '200 200 200');
+    const lines = await typed('make status');
+    for (const { name } of nodes.slice(1)) assert.match(lines, new RegExp(`^${name} +machine running  no stack`, 'm'));
   });
   await step('TCP, health, ready and version from the host; an order goes in and comes back', async () => {
     await typed(`nc -zv ${address} 8000`);
@@ -37,7 +46,7 @@ test('the machines', { skip: missing, timeout: 3_600_000 }, async t => {
     const inside = (line: string) => typed(`cd vagrant && vagrant ssh control -c '${line}'`);
     await inside('docker compose -f infra/docker-compose.yml stop db');
     await typed(`nc -zv ${address} 8000`);
-    assert.deepEqual([await status('/health'), await status('/ready')], ['200', '503']);
+    assert.equal(await outside(address), '200 503 200');
     await inside('docker compose -f infra/docker-compose.yml start db');
     await typed('make verify');
   });
@@ -60,15 +69,29 @@ test('the machines', { skip: missing, timeout: 3_600_000 }, async t => {
     t.diagnostic(`${accepted.length} orders accepted until the machine was killed, all there`);
     await typed('make verify');
   });
+  await step('a second node with the stack: it answers at its SERVICE_IP, and the machines reach both', async () => {
+    await typed(`make up NODE=${second.name}`);
+    assert.equal(await outside(second.address), '200 200 200');
+    const said = await typed('make verify');
+    assert.match(said, /verdict: online yes/);
+    for (const { name } of nodes) assert.match(said, new RegExp(`^# ${name} reaches control, ${second.name}$`, 'm'));
+  });
   await step('stop: make halt', async () => {
     await typed('make halt');
-    assert.match(await told('make status'), /^control +machine (shutoff|poweroff)/m);
+    const said = await told('make status');
+    for (const { name } of nodes) assert.match(said, new RegExp(`^${name} +machine (shutoff|poweroff)`, 'm'));
   });
 });
 
+/** What a script that knows nothing but an address sees of /health, /ready and /version. */
+function outside(address: string): Promise<string> {
+  const asks = 'for path in health ready version; do curl -s -o /dev/null -m 20 -w "%{http_code} " "$BASE/$path"; done';
+  return typed(`SERVICE_IP=${address}\nBASE=http://$SERVICE_IP:8000\n${asks}`).then(codes => codes.trim());
+}
+
 /** All that can be looked at on a machine is yes, `lasting` what it says. */
 function verdictOf(lasting: 'yes' | 'skipped'): RegExp {
-  const below = ['listening', 'published', 'reachable', 'alive', 'versioned', 'ready', 'usable'];
+  const below = ['online', 'listening', 'published', 'reachable', 'alive', 'versioned', 'ready', 'usable'];
   return new RegExp(`verdict: ${below.map(rung => `${rung} yes`).join(' · ')} · lasting ${lasting} · contained yes`);
 }
 

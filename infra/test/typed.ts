@@ -2,11 +2,14 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { readNodes } from '../nodes.ts';
+import type { Node } from '../platform.ts';
 import { root, runIn } from './stack.ts';
 import type { Run } from './stack.ts';
 
 export type Order = Record<string, unknown> & { order_id: string };
 export type Machines = {
+  nodes: readonly Node[];
+  second: Node;
   /** Of the first node: its address, and where its service is. */
   address: string;
   base: string;
@@ -26,11 +29,12 @@ export async function openMachines(t: TestContext): Promise<Machines> {
   const free = await exit('infra/control platform') === 1;
   assert.ok(free, 'a platform is in use, and this ends by destroying all: make destroy first');
   t.after(() => typed('make destroy'));
-  const address = readNodes(root)[0]?.address ?? assert.fail('there is no node');
+  const nodes = readNodes(root);
+  const [{ address } = assert.fail('there is no node'), second = assert.fail('there is no second node')] = nodes;
   const base = `http://${address}:8000`;
   let broken = false;
   return {
-    address, base,
+    nodes, second, address, base,
     step: (name, run) => t.test(name, async st => {
       if (broken) return st.skip('an earlier step failed');
       const began = performance.now();

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Outcome } from '../platform.ts';
+import { parseFacts } from '../vagrant/inside.ts';
 import { parseSshConfigs, parseStates } from '../vagrant/machines.ts';
 import { parseLacking } from '../vagrant/ship.ts';
 
@@ -71,4 +72,38 @@ test('an image counts as lacking only when the engine says so of it', () => {
     ran(1, 'arrived\nthere\nthere\n', ''),
     ran(1, 'arrived\nthere\n', lacks('another:sha256-cc')),
   ]) assert.match(String(text), /^its engine does not say/);
+});
+
+const worker1 = { name: 'worker1', address: '10.9.9.2', local: '127.0.0.2' };
+const base64 = (text: string) => Buffer.from(text).toString('base64');
+const boot = '5ad2c6a7-7b10-4a6e-93b4-0f7a3f1f2f33';
+const inside = `hostname worker1
+addresses 10.0.2.15 10.9.9.2 fe80::5054:ff:fe12:3456
+boot_id ${boot}
+answer 1 1 ${base64('bash: connect: No route to host\nbash: line 1: /dev/tcp/10.9.9.3/8000: No route to host\n')}
+answer 0 0 ${base64('HTTP/1.1 200 OK\r\nX-A: b\r\n\r\n{"instance_id":"i-1"}')}
+answer 2 124 ${base64('HTTP/1.1 200 OK\r\nX-A')}
+end
+`;
+
+test('what a machine tells of itself is read whole, the answers in any order, or quoted', () => {
+  const at = (node: string) => ({ node, host: '10.9.9.1', port: 8000 });
+  const services = ['control', 'worker2', 'slow'].map(at);
+  assert.deepEqual(parseFacts(inside, worker1, services), { done: {
+    node: 'worker1', address: '10.9.9.2', hostname: 'worker1', boot_id: boot,
+    addresses: ['10.0.2.15', '10.9.9.2', 'fe80::5054:ff:fe12:3456'],
+    reached: [
+      { node: 'control', status: 200, instance_id: 'i-1' },
+      { node: 'worker2', trouble: 'connect: No route to host' },
+      { node: 'slow', trouble: 'no answer in time' },
+    ],
+  } });
+  for (const text of [
+    '', inside.replace('end\n', ''), inside.replace(boot, ''), inside.replace('answer 2', 'answer 3'),
+    inside.replace('answer 1', 'answer 0'), inside.replace('hostname worker1', 'hostname worker 1'),
+    `${inside}hostname control\nend\n`,
+  ]) {
+    const told = parseFacts(text, worker1, services);
+    assert.ok('failed' in told && told.failed.startsWith('worker1: what its machine tells of itself cannot'), text);
+  }
 });

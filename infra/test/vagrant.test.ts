@@ -32,7 +32,7 @@ test('up starts the machine, ships the files and the images, starts the stack, a
     'control: docker load orders-stand-in/database:sha256-bb',
     stackUp('control'),
   ]);
-  assert.equal(await sshCalls(), 7, 'the session, the files, two images, and the three of the stack');
+  assert.equal(await sshCalls(), 8, 'the session, its name, the files, two images, and the three of the stack');
   assert.deepEqual(await vagrant().targets([control]), [{ node: 'control', host: '127.0.0.1', port }]);
   for (const file of ['docker-compose.yml', 'role.sh']) await stat(join(folder, 'vm/control/infra', file));
   assert.equal((await stat(join(folder, 'vm/control/infra/role.sh'))).mode & 0o777, 0o755);
@@ -51,7 +51,7 @@ test('a second up sends no image again and keeps the settings of the VM', async 
   const called = await calls();
   assert.deepEqual(called.filter(call => /load|save/.test(call)), []);
   assert.equal(called.filter(call => call.startsWith('session')).length, 1, 'one session, begun again');
-  assert.equal(await sshCalls(), 5);
+  assert.equal(await sshCalls(), 6);
   await assert.rejects(stat(join(folder, 'vm/control/infra/gone')), { code: 'ENOENT' });
 });
 

@@ -19,8 +19,11 @@ export type Guest = {
   stack: (port?: number) => Promise<Stack>;
   /** Where `up` published it last; undefined before. */
   port: () => Promise<number | undefined>;
-  /** `up` came to its end, and nobody has halted the node since. Known from a file, so it sends nothing. */
+  /** `up` began to start a stack there, and it was not destroyed since. Known from a file, so nothing is sent. */
+  hasStack: () => boolean;
+  /** `up` came to its end, and nobody has halted the node since. */
   isUp: () => boolean;
+  markBegun: () => Promise<void>;
   markUp: (port: number) => Promise<void>;
   markDown: () => Promise<void>;
   /** With which provision.sh it was provisioned. */
@@ -33,7 +36,7 @@ export type Guest = {
 };
 
 export const DEFAULT_PORT = 8000;
-const kinds = ['up', 'port', 'ssh', 'home', 'recipe'] as const;
+const kinds = ['stack', 'up', 'port', 'ssh', 'home', 'recipe'] as const;
 type Kind = (typeof kinds)[number];
 
 /** `folder` is this platform's own in the state folder. */
@@ -79,7 +82,9 @@ export function openGuest({ context, machines, folder, stacks }: Surroundings, n
         owner: 'vagrant', firewall: true, settings: { ...settings, given: {} }, say,
       });
     },
+    hasStack: () => existsSync(fileOf('stack')),
     isUp: () => existsSync(fileOf('up')),
+    markBegun: () => write(['stack', '']),
     markUp: port => write(['port', String(port)], ['up', '']),
     markDown: () => remove('up'),
     recipe: () => local.read(fileOf('recipe')),

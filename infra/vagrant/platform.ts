@@ -10,6 +10,7 @@ import { answered, faultNames } from '../platform.ts';
 import type { Fault, FaultName, Faults, Node, Outcome, Platform, Target } from '../platform.ts';
 import { openGuest, reasonOf, together } from './guest.ts';
 import type { Guest, Stacks, Surroundings } from './guest.ts';
+import { factsInside } from './inside.ts';
 import { openMachines } from './machines.ts';
 import { bringUp } from './up.ts';
 
@@ -38,7 +39,8 @@ export function openVagrant(context: Context, stacks = ours): Platform {
     await Promise.all(guests.map(async guest => {
       await guest.markDown();
       const state = states.done.get(guest.name);
-      if (runs(guest)) await stopStack(guest);
+      if (runs(guest) && guest.hasStack()) await stopStack(guest);
+      else if (runs(guest)) say(`${guest.name}: has no stack to stop`);
       else if (state === 'not_created') say(`${guest.name}: has no machine`);
       else say(`${guest.name}: its machine is down already (${state})`);
       await guest.host.hangUp();
@@ -85,6 +87,7 @@ export function openVagrant(context: Context, stacks = ours): Platform {
       const state = states.done.get(node) ?? '';
       const line = `${node}  machine ${state.replaceAll('_', ' ')}`;
       if (state !== 'running') return { node, line, runs: false };
+      if (!guest.hasStack()) return { node, line: `${line}  no stack  ${guest.node.address}`, runs: true };
       const seen = await answered(async () => ({ done: await (await guest.stack()).status() }));
       if (!('done' in seen)) return { node, line: `${line}  but no stack answers: ${reasonOf(seen)}`, runs: false };
       const where = guest.isUp() ? `${guest.node.address}:${await guest.port() ?? '?'}` : 'not up';
@@ -121,7 +124,7 @@ export function openVagrant(context: Context, stacks = ours): Platform {
       });
     },
     recover: async node => {
-      if (guestOf(node).isUp()) return answered(() => bringUp(surroundings, [guestOf(node)]));
+      if (guestOf(node).isUp()) return answered(() => bringUp(surroundings, [guestOf(node)], []));
       say(`${node.name} is not up: nothing to recover`);
       return { done: undefined };
     },
@@ -138,7 +141,14 @@ export function openVagrant(context: Context, stacks = ours): Platform {
   };
   return {
     name: 'vagrant', halt, destroy, status, logs,
-    up: async nodes => settings.diskMb === undefined ? bringUp(surroundings, nodes.map(guestOf)) : { failed: noDisk },
+    up: async (nodes, all = []) => {
+      if (settings.diskMb !== undefined) return { failed: noDisk };
+      const others = all.filter(({ name }) => !nodes.some(node => node.name === name));
+      return bringUp(surroundings, nodes.map(guestOf), others.map(guestOf));
+    },
+    machine: (node, services) => answered(() => (
+      factsInside({ node, host: guestOf(node).host, services, scaled: settings.scaled })
+    )),
     targets: async nodes => (await Promise.all(nodes.map(guestOf).map(targetsOf))).flat(),
     facts: node => answered(async () => {
       const wanted = await stacks.imagesWanted(context, [settings.state, folder].map(where => join(where, 'image')));

@@ -14,9 +14,12 @@ import type { Archives } from './ship.ts';
 
 /**
  * The image is built once, by this machine's engine if it has one, else in the first machine, and the same archive goes
- * to every node that does not have it yet. A node that fails does not keep the others down; its name is reported.
+ * to every node that does not have it yet. A node that fails does not keep the others down; its name is reported. The
+ * machines of `others` are online too afterwards, without anything being started on them.
  */
-export async function bringUp(surroundings: Surroundings, guests: readonly Guest[]): Promise<Outcome> {
+export async function bringUp(
+  surroundings: Surroundings, guests: readonly Guest[], others: readonly Guest[],
+): Promise<Outcome> {
   const { context, machines, folder, stacks } = surroundings;
   const archives = join(folder, 'images');
   const here = await hasEngine(context) ? await stacks.imagesHere(context) : undefined;
@@ -24,7 +27,10 @@ export async function bringUp(surroundings: Surroundings, guests: readonly Guest
   const fromHere = openArchives(context, context.local, archives);
   // while the machines boot
   const archiving = Promise.allSettled(here === undefined ? [] : [here.done.service, here.done.database].map(fromHere));
-  const failures = await boot(context, machines, guests);
+  // over the connection to a node that is up something may be under way: it stays, as long as it answers
+  const stale = others.filter(guest => !guest.isUp());
+  await Promise.all([...guests, ...stale].map(({ host }) => host.hangUp()));
+  const failures = await boot(context, machines, [...guests, ...others]);
   const running = guests.filter(({ name }) => !failures.has(name));
   const [first] = running;
   if (first !== undefined) {
@@ -46,7 +52,7 @@ async function hasEngine({ local, settings }: Context): Promise<boolean> {
 
 /** Gives what went wrong, by node; those that are not in it run and can be reached. */
 async function boot(context: Context, machines: Machines, guests: readonly Guest[]): Promise<Map<string, string>> {
-  await Promise.all(guests.map(({ host }) => host.hangUp()));
+  const began = performance.now();
   // A new machine is provisioned in any case; others if provision.sh did not come to its end in them, or has changed.
   const provisioner = await readFile(join(context.settings.root, 'vagrant/provision.sh'));
   const recipe = createHash('sha256').update(provisioner).digest('hex');
@@ -69,6 +75,12 @@ async function boot(context: Context, machines: Machines, guests: readonly Guest
     }
   }
   await configure(machines, guests.filter(({ name }) => !failures.has(name)), failures);
+  await Promise.all(guests.filter(({ name }) => !failures.has(name)).map(async ({ name, host }) => {
+    const deadlineMs = context.settings.scaled(30_000);
+    const answer = await answered(async () => ({ done: await host.run(['hostname'], { deadlineMs }) }));
+    if ('done' in answer) context.say(`${name}: online after ${Math.round((performance.now() - began) / 1000)} s`);
+    else failures.set(name, reasonOf(answer));
+  }));
   return failures;
 }
 
@@ -98,6 +110,7 @@ async function start(context: Context, guest: Guest, images: Images, archives: A
     if (!('done' in sent)) return sent;
   }
   const port = settings.port ?? await guest.port() ?? DEFAULT_PORT;
+  await guest.markBegun();
   const stack = await guest.stack(port);
   const started = await stack.up(images);
   if ('done' in started) {

@@ -41,17 +41,21 @@ export type Contract = {
 type NotUp = Pick<Contract, 'expect' | 'strict'>;
 
 /**
- * Climbs the whole contract for one target. Returns the name of the rung that broke, or null. Whether it is still the
+ * Climbs the whole contract for one target, unless its machine is broken. Returns the name of the rung that broke, or
+ * null. Whether it is still the
  * same instance is looked at last, whatever broke above the rung that this belongs to.
  */
-export async function climbContract(stage: Stage, target: Target, contract: Contract): Promise<string | null> {
+export async function climbContract(
+  stage: Stage, target: Target, contract: Contract, blockedBy: string | null = null,
+): Promise<string | null> {
   const looking = openLooking(target, contract);
   const checks = checksOf(looking, contract);
-  const climbing = { id: { node: target.node }, strict: contract.strict };
+  const climbing = { id: { node: target.node }, strict: contract.strict, blockedBy };
   const end = await climb(stage, rungs.map(name => ({ name, checks: checks[name] })), climbing);
   const below = rungs.slice(0, rungs.indexOf('versioned') + 1);
   const last: Rung = { name: 'versioned', checks: [isStillThere(looking)] };
-  const again = await climb(stage, [last], { ...climbing, blockedBy: below.find(name => name === end) ?? null });
+  const blocked = blockedBy ?? below.find(name => name === end) ?? null;
+  const again = await climb(stage, [last], { ...climbing, blockedBy: blocked });
   return end ?? again;
 }
 

@@ -1,7 +1,8 @@
 // What to do about a red rung, a sentence each: verify says it above its verdict, and RUNBOOK.md in its first table.
-import type { RungName } from './rungs.ts';
+import type { LadderRung } from './rungs.ts';
 
-export const nextSteps: Readonly<Record<RungName, string>> = {
+export const nextSteps: Readonly<Record<LadderRung, string>> = {
+  online: '`make status`; `make up` boots every machine',
   listening: '`make up`; if it runs already, `infra/control facts`, then correct `HOST` or `PORT`',
   published: '`infra/control facts`; `make up`',
   reachable: '`make status`; `make up`; then `make recover`',

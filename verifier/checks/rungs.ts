@@ -23,6 +23,14 @@ export const checks = {
 export type RungName = keyof typeof checks;
 export const rungs = Object.keys(checks).filter((name): name is RungName => name in checks);
 
+/** What is planned for each machine, where nodes are machines: the rung below all those of the service. */
+export const machineChecks = {
+  online: ['machine-answers', 'own-name', 'own-address', 'own-boot', 'reaches-services'],
+} as const;
+/** Every rung that verify may name. */
+export type LadderRung = RungName | keyof typeof machineChecks;
+export const ladder: readonly LadderRung[] = ['online', ...rungs];
+
 /** The same under EXPECT=unready, where a service has to refuse what it cannot do. */
 export const unreadyChecks = {
   ...checks,

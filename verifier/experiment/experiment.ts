@@ -168,7 +168,7 @@ async function proveSound({ options, target, ledger, control }: ExperimentOption
   // what this platform cannot show is for verify to say: a drill proves the same whether or not STRICT is asked of it
   const { scaled, standIns, all } = options;
   // it is verify that watches for long; a drill has a timeline
-  const span = (ms: number) => scaled(ms / 10);
+  const span = (ms: number) => Math.min(ms, scaled(ms)) / 10;
   const build = wantedBuild(options);
   await climbContract(stage, target, {
     expect: 'ready', strict: false, standIns, scaled, span, build, all, ledger, facts,

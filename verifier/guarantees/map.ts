@@ -121,7 +121,7 @@ export const guarantees: readonly Guarantee[] = [
     ['Verification explicitly distinguishes TCP reachable vs application healthy', held, alive, frozen],
   ]),
   ...under('Lifecycle Control Contract', [
-    ['make up brings all VMs online', criterion('start'), hosts],
+    ['make up brings all VMs online', criterion('start'), hosts, check('online/machine-answers')],
     ['make up starts the Docker Compose service stack on the target node', criterion('start')],
     ['make verify verifies TCP reachability before HTTP semantics', held, portClosed],
     ['make verify confirms truthful health and readiness behavior', alive, ready, criterion('truth')],

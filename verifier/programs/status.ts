@@ -49,8 +49,8 @@ async function glanceAt(control: Control, options: Options, json: boolean): Prom
   const nodes = await control.status();
   const up = nodes === undefined ? [] : await control.targets(nodes.map(({ node }) => node));
   const targets = await Promise.all(up.map(target => glance(target, options)));
-  const isDown = ({ node }: Target) => !nodes?.some(one => one.node === node && one.runs);
-  const good = up.length > 0 && !up.some(isDown) && targets.every(isGood);
+  const isDown = nodes?.some(({ runs, wanted }) => wanted && !runs) ?? true;
+  const good = up.length > 0 && !isDown && targets.every(isGood);
   const lines = [
     ...up.length === 0 ? ['not up: nothing was started, or all of it is halted'] : [],
     ...nodes?.map(({ line }) => line) ?? [],

@@ -2,7 +2,9 @@
 import { join } from 'node:path';
 import type { Control } from '#infra/control';
 import type { Facts, Outcome, PlatformName, Target } from '#infra/platform';
+import type { Machines } from '../checks/online.ts';
 import { addressOf } from '../client/address.ts';
+import { openApi } from '../client/api.ts';
 import type { Options } from '../options.ts';
 import { orCannotRun } from './program.ts';
 
@@ -47,4 +49,24 @@ export async function findTargets(options: Options, control: Control): Promise<F
 export function factsOf(control: Control, node: string | undefined): () => Promise<Outcome<Facts>> {
   const stranger = { impossible: 'this target is no node of ours that is up, so nothing tells facts about it' };
   return async () => node === undefined ? stranger : control.facts(node);
+}
+
+/**
+ * Every machine at once (those of NODE if it is given), while this host asks the same services; undefined where nodes
+ * are no machines, or addresses were given.
+ */
+export async function askMachines(
+  { targets, nodes, scaled }: Options, control: Control, found: readonly Found[],
+): Promise<Pick<Machines, 'told' | 'seen'> | undefined> {
+  if (targets.length > 0) return undefined;
+  const services = found.map(({ target }) => target);
+  const names = await orCannotRun(control.chosenNodes(nodes === undefined ? ['all'] : []));
+  const asking = Promise.all(names.map(async name => [name, await control.machine(name, services)] as const));
+  const seeing = Promise.all(services.map(async target => {
+    const { value } = await openApi(target, scaled(2_000)).version();
+    return [target.node, value?.instance_id] as const;
+  }));
+  const told = (await asking).filter(([, facts]) => !('impossible' in facts));
+  const seen = (await seeing).flatMap(([node, instance]) => instance === undefined ? [] : [[node, instance] as const]);
+  return told.length === 0 ? undefined : { told: new Map(told), seen: new Map(seen) };
 }

@@ -7,8 +7,9 @@ import type { Check } from '../checks/climb.ts';
 import { nothingToCompare, sameEverywhere } from '../checks/container-rules.ts';
 import type { Build } from '../checks/container-rules.ts';
 import { climbContract, climbNotUp } from '../checks/contract.ts';
+import { climbMachines } from '../checks/online.ts';
 import { nextSteps } from '../checks/next-steps.ts';
-import { plannedChecks, rungs } from '../checks/rungs.ts';
+import { ladder, machineChecks, plannedChecks } from '../checks/rungs.ts';
 import { openApi } from '../client/api.ts';
 import { openEvidence } from '../evidence/evidence.ts';
 import type { Options } from '../options.ts';
@@ -23,7 +24,7 @@ import { verdict } from '../results/verdict.ts';
 import { answerHelp } from './help.ts';
 import { begin, root } from './program.ts';
 import type { Begun, Program } from './program.ts';
-import { factsOf, findTargets } from './targets.ts';
+import { askMachines, factsOf, findTargets } from './targets.ts';
 import type { Found } from './targets.ts';
 
 type Looking = Begun & { stage: Stage; pace: number };
@@ -64,7 +65,7 @@ async function supervise({ env, file }: Program, { options, control }: Begun): P
     env,
     onMessage: message => { if ('scope' in message) ({ scope } = message); },
     // of a long ledger every order may be asked for
-    limitMs: () => options.scaled(options.all ? 10 * RUN_MS : RUN_MS) * Math.max(1, scope?.targets.length ?? 1),
+    limitMs: () => options.scaled(options.all ? 10 * RUN_MS : RUN_MS) * Math.max(1, spanOf(scope)),
     missing: points => missingOf(points, scope, options),
     onEnd: end => summary(end, scope, options),
   }));
@@ -77,16 +78,29 @@ async function look(looking: Looking): Promise<number> {
   leaveWithParent();
   const { found, notUp, platform } = await findTargets(options, control);
   const rehearsal = platform === 'process' && found.some(({ node }) => node !== undefined);
-  tell({ scope: { targets: [...notUp, ...found.map(({ target }) => target.node)], rehearsal } });
+  // with nothing up nothing is sent, to a machine neither
+  const machines = found.length === 0 ? undefined : await askMachines(options, control, found);
+  const targets = [...notUp, ...found.map(({ target }) => target.node)];
+  tell({ scope: { targets, machines: [...machines?.told.keys() ?? []], rehearsal } });
   await tellFaults([...notUp, ...found.flatMap(({ node }) => node ?? [])], looking);
   const ends: (string | null)[] = [];
-  const common = { ...options, span: (ms: number) => options.scaled(ms * pace), build: wantedBuild(options) };
+  // a slow machine needs longer to answer, not to be watched longer
+  const span = (ms: number) => Math.min(ms, options.scaled(ms)) * pace;
+  const common = { ...options, span, build: wantedBuild(options) };
+  const { strict } = options;
+  const off = machines === undefined ? new Set<string>() : await climbMachines(stage, { ...machines, strict });
   for (const node of notUp) ends.push(await climbNotUp(stage, node, options));
   for (const { target, node, ledger } of found) {
-    ends.push(await climbContract(stage, target, { ...common, ledger, facts: factsOf(control, node) }));
+    const contract = { ...common, ledger, facts: factsOf(control, node) };
+    ends.push(await climbContract(stage, target, contract, off.has(target.node) ? 'online' : null));
   }
   if (ends.length > 1) await compareNodes(found, ends.find(end => end !== null), looking);
-  return ends.every(end => end === null) ? 0 : 1;
+  return off.size === 0 && ends.every(end => end === null) ? 0 : 1;
+}
+
+/** All machines take as long as one target. */
+function spanOf(scope: Scope | undefined): number {
+  return (scope?.targets.length ?? 1) + Math.min(1, scope?.machines.length ?? 0);
 }
 
 /** A fault on a node that is looked at makes the run red, unless trouble was asked for; any other is reported. */
@@ -173,6 +187,7 @@ function missingOf(points: readonly Point[], scope: Scope | undefined, { expect 
   if (scope === undefined) return ['all of them'];
   const planned = Object.entries(plannedChecks(expect)).flatMap(([rung, ids]) => ids.map(check => ({ rung, check })));
   const wanted = [
+    ...scope.machines.flatMap(node => machineChecks.online.map(check => ({ node, rung: 'online', check }))),
     ...scope.targets.flatMap(node => planned.map(one => ({ node, ...one }))),
     ...scope.targets.length > 1 ? compared.map(check => ({ node: 'nodes', rung: 'contained', check })) : [],
   ];
@@ -189,7 +204,7 @@ function summary(report: Pick<Report, 'points' | 'fault' | 'cannotRun'>, scope: 
   if (cannotRun !== undefined) return ['verdict: none, it could not run'];
   const told = points.filter(({ id, held }) => id.rung === 'journal' && held).map(({ claim }) => claim);
   const [first] = brokenOf(points);
-  const rung = rungs.find(name => name === first?.id.rung);
+  const rung = ladder.find(name => name === first?.id.rung);
   return [
     ...told,
     // a fault in place is reported with its remedy, as a claim

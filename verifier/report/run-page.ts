@@ -1,7 +1,7 @@
 // report.html: what one run found, for people. Verdict and what to do first, then every thing that was looked at.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { rungs } from '../checks/rungs.ts';
+import { ladder as everyRung, rungs } from '../checks/rungs.ts';
 import { endingOf } from '../evidence/result.ts';
 import type { Ending, Kept, Result } from '../evidence/result.ts';
 import { brokenOf, checksOf } from '../results/point.ts';
@@ -83,7 +83,7 @@ const words: Record<string, string> = { yes: 'held', no: 'broken', '–': 'not l
 function ladder({ program, points }: Result): Html {
   const single = new Set(points.map(({ id }) => id.drill)).size === 1;
   const groupOf = ({ id }: Kept) => (single ? undefined : id.drill) ?? id.rung ?? '';
-  const names: readonly string[] = program === 'verify' ? rungs.toReversed()
+  const names: readonly string[] = program === 'verify' ? rungsOf(points).toReversed()
     : [...new Set(points.map(groupOf).filter(Boolean))];
   return html`<ol class="ladder"${program === 'verify' ? html` reversed` : ''}>
 ${names.map(name => {
@@ -102,6 +102,11 @@ ${names.map(name => {
 `;
   })}</ol>
 `;
+}
+
+/** `online` only where there were machines to look at. */
+function rungsOf(points: Result['points']): string[] {
+  return everyRung.filter(rung => rung !== 'online' || points.some(({ id }) => id.rung === rung));
 }
 
 function isWhole({ id }: Kept): boolean {

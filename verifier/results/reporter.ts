@@ -18,8 +18,11 @@ export type Message =
   | { tap: string } | { begun: string } | { point: Point; ms: number } | { said: string } | { planned: true }
   | { cannotRun: string } | { scope: Scope } | { halted: boolean } | { watched: Watched }
   | { drill: string; ladder: Ladder };
-/** `rehearsal`: the nodes are plain processes, which is not the runtime that is specified. */
-export type Scope = { targets: string[]; rehearsal: boolean };
+/**
+ * `machines`: the nodes whose machines are looked at. `rehearsal`: the nodes are plain processes, which is not the
+ * runtime that is specified.
+ */
+export type Scope = { targets: string[]; machines: string[]; rehearsal: boolean };
 
 // stray output goes to stderr, whose reader may hang up early: that ends the talk, not the run
 process.stdout.on('error', () => undefined);

@@ -11,11 +11,14 @@ type Besides = { red?: boolean; rehearsal?: boolean };
 
 /**
  * `verdict: reachable yes · alive yes · versioned yes · ready no · usable – · …` over every target; `–` was not looked
- * at. Under EXPECT=unready a yes says that the rung held the no that was asked for. A run that is red for another
- * reason than a rung says so first: no red run reads as if all had held.
+ * at. On machines it begins with `online`. Under EXPECT=unready a yes says that the rung held the no that was asked
+ * for. A run that is red for another reason than a rung says so first: no red run reads as if all had held.
  */
 export function verdict(points: readonly Point[], expect: 'ready' | 'unready', besides: Besides = {}): string {
   const states = Object.entries(ladderOf(points)).map(([rung, state]) => `${rung} ${state}`);
+  // there is no such rung where nodes are no machines
+  const machines = points.filter(({ id }) => id.rung === 'online');
+  if (machines.length > 0) states.unshift(`online ${stateOf(machines)}`);
   const journal = stateOf(points.filter(({ id }) => id.rung === 'journal')) === 'no' ? ['journal no'] : [];
   const isTold = journal.length > 0 || states.some(state => state.endsWith(' no'));
   return `verdict: ${[

@@ -57,6 +57,7 @@ async function openWorld(t: TestContext): Promise<World> {
       case 'memory': return world.remembered ? { platform: 'process', nodes: ['control'], targets: [] } : undefined;
       case 'chosenNodes': return ['control'];
       case 'targets': return targets(names);
+      case 'machine': return { impossible: 'no machines' };
       case 'facts': return factsOn(String(first), world.boots);
       case 'faultsInPlace': return [];
       case 'up': {

@@ -52,7 +52,7 @@ export function openFakeControl({ env, root }: ControlOptions): Control {
     settings: read.settings,
     memory: ask('memory'), chosenNodes: ask('chosenNodes'), up: ask('up'), halt: ask('halt'), destroy: ask('destroy'),
     status: ask('status'), logs: ask('logs'), targets: ask('targets'), facts: ask('facts'),
-    leaks: ask('leaks'), journal: ask('journal'),
+    machine: ask('machine'), leaks: ask('leaks'), journal: ask('journal'),
     faultsInPlace: ask('faultsInPlace'), inject: ask('inject'), recover: ask('recover'),
     backup: ask('backup'), restore: ask('restore'),
     beginDrill: async (node, name) => {

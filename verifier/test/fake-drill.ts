@@ -26,7 +26,7 @@ function openFakePlatform(port: number): Platform {
     name: 'process',
     up: () => ask('up')(), halt: () => ask('halt')(), destroy: () => ask('destroy')(), status: () => ask('status')(),
     logs: () => ask('logs')(), targets: () => ask('targets')(), facts: () => ask('facts')(),
-    leaks: () => ask('leaks')(), inDatabase: () => ask('inDatabase'),
+    leaks: () => ask('leaks')(), inDatabase: () => ask('inDatabase'), machine: () => ask('machine')(),
     mend: () => ask('recover')(),
     faults: Object.fromEntries(faultNames.map(name => [name, faultOf(name)])) as Faults,
   };

@@ -61,8 +61,8 @@ export function controlOf(system: FakeSystem): Control {
   const platform: Platform = {
     name: 'process',
     up: ask('up'), halt: ask('halt'), destroy: ask('destroy'), status: ask('status'), logs: ask('logs'),
-    targets: ask('targets'), facts: ask('facts'), leaks: ask('leaks'), mend: () => ask('recover')(),
-    inDatabase: () => ask('inDatabase'),
+    targets: ask('targets'), facts: ask('facts'), leaks: ask('leaks'), machine: ask('machine'),
+    inDatabase: () => ask('inDatabase'), mend: () => ask('recover')(),
     faults: Object.fromEntries<Fault>(faults) as Platform['faults'],
   };
   return openControl({ env: system.env, root, say: () => undefined, inDrill: true, open: () => platform });

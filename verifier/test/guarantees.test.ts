@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { rungs, checks, unreadyChecks } from '../checks/rungs.ts';
+import { rungs, checks, machineChecks, unreadyChecks } from '../checks/rungs.ts';
 import { drills } from '../drills/catalogue.ts';
 import { takePlace } from '../evidence/folder.ts';
 import type { Result } from '../evidence/result.ts';
@@ -24,6 +24,7 @@ const acceptance = { drills: drills.map(({ name }) => name) } as unknown as Acce
 /** By name, everything that can prove something. */
 const known = new Set([
   ...rungs.flatMap(rung => [...checks[rung], ...unreadyChecks[rung]].map(check => `${rung}/${check}`)),
+  ...machineChecks.online.map(check => `online/${check}`),
   ...drills.map(({ name }) => `drill ${name}`),
   ...criteria(acceptance).map(({ name }) => `acceptance ${name}`),
 ]);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { tellBudgets } from '../budgets.ts';
 import { nextSteps } from '../checks/next-steps.ts';
-import { rungs } from '../checks/rungs.ts';
+import { ladder } from '../checks/rungs.ts';
 import { ours } from '../client/ours.ts';
 import { readPage } from './pages.ts';
 
@@ -13,8 +13,8 @@ test('it begins with a row for each rung, bottom first, with the next step that 
   const [, first = ''] = runbook.split('\n## ');
   assert.match(first, /^When `make verify` is red\n/);
   const rows = [...first.matchAll(/^\| `([a-z]+)` \| [^|]+ \| ([^|]+) \|$/gm)].map(([, rung, next]) => [rung, next]);
-  const wanted = rungs.map(rung => [rung, nextSteps[rung]]);
-  assert.deepEqual(rows.filter(([rung]) => rungs.some(name => name === rung)), wanted);
+  const wanted = ladder.map(rung => [rung, nextSteps[rung]]);
+  assert.deepEqual(rows.filter(([rung]) => ladder.some(name => name === rung)), wanted);
   assert.match(first, /^\| `journal` \|/m);
   assert.match(first, /^\| exit code 2 \|/m);
 });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Entry, Holder, Memory } from '#infra/control';
-import type { Facts, Outcome, Target } from '#infra/platform';
+import type { Facts, MachineFacts, Outcome, Target } from '#infra/platform';
 import { serveControl } from './fake-control.ts';
 import { commit, openHonest } from './honest.ts';
 import type { Honest, Lie } from './honest.ts';
@@ -22,6 +22,7 @@ export type World = {
   memory: Memory | undefined;
   faults: Entry[] | Error;
   facts: (node: string) => Outcome<Facts>;
+  machine: (node: string) => Outcome<MachineFacts>;
   /** What control was asked, as `verb node…`. */
   asked: string[];
   setDrills: (drills: Record<string, Holder>) => Promise<void>;
@@ -56,6 +57,7 @@ export async function openWorld(t: TestContext, up: Target[]): Promise<World> {
     memory: { platform: 'process', nodes: up.map(({ node }) => node), targets: up },
     faults: [],
     facts: plainFacts,
+    machine: () => ({ impossible: 'no machines' }),
     asked: [],
     setDrills,
   };
@@ -94,15 +96,17 @@ export function assertTap({ stdout }: Pick<Run, 'stdout'>): void {
 }
 
 function answer(world: World, verb: string, [names]: unknown[]): unknown {
-  const { up, memory, faults, facts, asked } = world;
+  const { up, memory, faults, facts, machine, asked } = world;
   asked.push([verb, ...[names ?? []].flat()].join(' '));
   switch (verb) {
     case 'targets': return orThrow(up);
     case 'memory': return memory;
     // as NODE says, else as remembered, else the first
-    case 'chosenNodes': return world.env['NODE']?.split(' ') ?? (memory?.nodes.length ? memory.nodes : ['control']);
+    case 'chosenNodes': if (Array.isArray(names) && names.includes('all')) return ['control', 'worker1', 'worker2'];
+      return world.env['NODE']?.split(' ') ?? (memory?.nodes.length ? memory.nodes : ['control']);
     case 'faultsInPlace': return orThrow(faults);
     case 'facts': return facts(String(names));
+    case 'machine': return machine(String(names));
     default: throw new Error(`verify has no business with ${verb}`);
   }
 }

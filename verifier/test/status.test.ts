@@ -16,7 +16,7 @@ import { start } from './program.ts';
 import type { Ended } from './program.ts';
 
 const program = fileURLToPath(new URL('status-program.js', import.meta.url));
-type State = { node: string; line: string; runs: boolean };
+type State = { node: string; line: string; runs: boolean; wanted?: boolean };
 type World = { service: Honest; env: Record<string, string>; states: State[] | undefined | Error; up: Target[] };
 
 async function openWorld(t: TestContext): Promise<World> {
@@ -31,7 +31,7 @@ async function openWorld(t: TestContext): Promise<World> {
     if (world.states instanceof Error) throw world.states;
     return world.states;
   });
-  const states = [{ node: 'control', line: 'control process up', runs: true }];
+  const states = [{ node: 'control', line: 'control process up', runs: true, wanted: true }];
   const world: World = {
     service, states, up: [service.target],
     env: { ...env, PATH: process.env['PATH'] ?? '', ORDERS_STATE: folder, SCALE: '0.5' },
@@ -84,8 +84,13 @@ test('a node that does not answer, or that its platform finds down, ends it with
   const no = /alive yes · ready no \(connection_refused\) · usable no \(503 database_unavailable\)/;
   assert.match(unready.stdout, no);
   world.service.database = true;
-  world.states = [{ node: 'control', line: 'control supervisor gone', runs: false }];
+  world.states = [{ node: 'control', line: 'control supervisor gone', runs: false, wanted: true }];
   assert.equal((await run(world)).code, 1);
+  const stateless = { node: 'worker1', line: 'worker1  machine running  no stack', runs: true, wanted: false };
+  world.states = [{ node: 'control', line: 'control up', runs: true, wanted: true }, stateless];
+  assert.equal((await run(world)).code, 0, 'nothing was asked for there');
+  world.states = [world.states[0] ?? stateless, { ...stateless, runs: false, wanted: true }];
+  assert.equal((await run(world)).code, 1, 'a node that was asked for is gone, though another serves');
   world.states = [{ node: 'control', line: 'control up', runs: true }];
   world.up = [{ node: 'control', host: '127.0.0.1', port: 1 }];
   const closed = await run(world);
