@@ -7,7 +7,7 @@ OURS = help doctor up verify status logs recover backup restore halt destroy rep
 # whatever else stands behind `make drill` are names of drills: make drill mid-flight
 NAMES := $(if $(filter drill,$(MAKECMDGOALS)),$(filter-out $(OURS),$(MAKECMDGOALS)))
 # the longest first, so that none is left alone at the end
-LONG = verifier/test/process.test.ts infra/test/process-trouble.test.ts infra/test/process.test.ts verifier/test/verify.test.ts
+LONG = verifier/test/process.test.ts infra/test/process-upgrade.test.ts infra/test/process-trouble.test.ts infra/test/process.test.ts verifier/test/verify.test.ts
 SHORT = $(filter-out $(LONG) infra/test/docker% infra/test/machine%,$(wildcard $(addsuffix /test/*.test.ts,verifier infra service)))
 TESTS = $(foreach file,$(LONG) $(SHORT),$(subst /test/,/dist/test/,$(file:.ts=.js)))
 # each file has this long; the longest takes a tenth of it where nothing else runs
@@ -19,7 +19,7 @@ help: ## list the targets and what they take
 	@awk '/^#@/{print substr($$0,4)} /^#= /{print "  " substr($$0,4)} /^[a-z]+:.* ## /{split($$0,s,/:.* ## /); printf "  make %-12s%s\n",s[1],s[2]}' $(MAKEFILE_LIST)
 
 #@ Every day
-doctor: infra/dist/cli.js ## what this host can run, and what is missing for the rest [JSON=1]
+doctor: infra/dist/cli.js ## what this host can run, what is missing; changes nothing [JSON=1]
 	@infra/control doctor
 
 up: build ## start the system; returns when it can be verified
@@ -84,7 +84,7 @@ signals: build ## every drill, every signal, every moment; takes long [DRILLS= S
 sabotage: build ## sabotaged builds of the service, and who finds each; takes long [ONLY=] [STACKS=]
 	@node verifier/dist/test/sabotage.js
 
-machines: build ## the runbook typed on VMs, then each of their own failures (use make lab)
+machines: build ## the runbook typed on VMs, one killed hard, then their own failures (use make lab)
 	@node --test --test-reporter=tap --test-concurrency=1 infra/dist/test/machines.test.js infra/dist/test/machine-trouble.test.js
 
 lab: ## a target on emulated VMs, in a network of its own [TARGET=acceptance]

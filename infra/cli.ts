@@ -94,7 +94,7 @@ const verbs: Record<string, (control: Control, args: string[]) => Promise<number
     for (const node of await nodesToBreak(control)) {
       const outcome = await control.inject(node, name, spoilt);
       if (!('done' in outcome)) return code(outcome);
-      if (outcome.done !== undefined) print(tellEnded(name, outcome.done));
+      for (const ended of outcome.done ?? []) print(tellEnded(name, ended));
     }
     return codes.done;
   },
@@ -172,14 +172,14 @@ function parseFault(text: string): FaultName {
   return fault;
 }
 
-function parseSpoilt(fault: FaultName, rest: string[]): Spoilt | undefined {
+function parseSpoilt(fault: FaultName, rest: string[]): Spoilt[] | undefined {
   if (fault !== 'config-refused') {
     takesNothing(`inject ${fault}`, rest);
     return undefined;
   }
   const [variable, text, ...more] = rest;
   const how = waysToSpoil.find(way => way === text);
-  if (variable !== undefined && how !== undefined && more.length === 0) return { variable, how };
+  if (variable !== undefined && how !== undefined && more.length === 0) return [{ variable, how }];
   throw new Misunderstood(`inject config-refused VARIABLE ${waysToSpoil.join('|')}`);
 }
 

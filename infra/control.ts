@@ -51,7 +51,7 @@ export type Control = Backups & {
   journal: () => Promise<Entry[]>;
   /** Those of them that a look finds in place, or that cannot be looked at; what healed by itself is not. */
   faultsInPlace: (names?: readonly string[]) => Promise<Entry[]>;
-  inject: (node: string, fault: FaultName, spoilt?: Spoilt) => Promise<Outcome<Ended | undefined>>;
+  inject: (node: string, fault: FaultName, spoilt?: readonly Spoilt[]) => Promise<Outcome<Ended[] | undefined>>;
   /**
    * Without a fault: everything that was or might be broken. The journal's entry goes only when the recovery was
    * done.
@@ -213,7 +213,7 @@ export function openControl({ env, root, say, inDrill = false, open = openPlatfo
     });
   const forget = (path: string) => rm(join(state, path), { recursive: true, force: true });
 
-  const inject = async (name: string, fault: FaultName, spoilt?: Spoilt): Promise<Outcome<Ended | undefined>> => {
+  const inject: Control['inject'] = async (name, fault, spoilt) => {
     const node = oneNode(name);
     return inTurn(`inject ${fault}`, [node], async () => {
       const platform = await started();

@@ -62,9 +62,15 @@ export function misspell(variable: string): string {
   return variable.replace(/(.)(.)$/, '$2$1');
 }
 
-/** Settings with one of them spoilt. Throws Misunderstood when it is none of them. */
-export function spoil(settings: Readonly<Record<string, string>>, spoilt: Spoilt | undefined): Record<string, string> {
-  if (spoilt === undefined) throw new Misunderstood(`inject config-refused VARIABLE ${waysToSpoil.join('|')}`);
+/** Settings with one of them spoilt, once for each. Throws Misunderstood when it is none of them, or none is given. */
+export function spoilEach(
+  settings: Readonly<Record<string, string>>, spoilt: readonly Spoilt[] = [],
+): Record<string, string>[] {
+  if (spoilt.length === 0) throw new Misunderstood(`inject config-refused VARIABLE ${waysToSpoil.join('|')}`);
+  return spoilt.map(one => spoil(settings, one));
+}
+
+function spoil(settings: Readonly<Record<string, string>>, spoilt: Spoilt): Record<string, string> {
   const { variable, how, value = '%bad%' } = spoilt;
   if (how === 'misspelt') return { ...settings, [misspell(variable)]: value };
   const { [variable]: taken, ...others } = settings;
@@ -80,11 +86,11 @@ export type Ended = { exit: number | null; ms: number; stderr: string };
 /**
  * One fault of a platform, on one node. `inject` and `recover` may each run twice. `inPlace` says whether it is there
  * now, by looking: a fault that healed by itself (a killed process that its supervisor has started again) is not. It
- * throws when it cannot tell. `inject` gives `Ended` for the faults that end a service (drain, config-refused,
- * bad-upgrade), else undefined.
+ * throws when it cannot tell. `inject` gives an `Ended` for the service that drain or bad-upgrade ends, one for each
+ * `spoilt` setting of config-refused, else undefined.
  */
 export type Fault = {
-  inject: (node: Node, spoilt?: Spoilt) => Promise<Outcome<Ended | undefined>>;
+  inject: (node: Node, spoilt?: readonly Spoilt[]) => Promise<Outcome<Ended[] | undefined>>;
   recover: (node: Node) => Promise<Outcome>;
   inPlace: (node: Node) => Promise<boolean>;
 };

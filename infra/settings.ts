@@ -1,5 +1,5 @@
 // The documented variables, read once and strictly: every complaint at once; nothing else of the environment decides.
-import { realpathSync, statSync, statfsSync } from 'node:fs';
+import { readFileSync, realpathSync, statSync, statfsSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { platformNames } from './platform.ts';
 import type { PlatformName } from './platform.ts';
@@ -25,6 +25,8 @@ export type Settings = {
   /** ORDERS_DISK_MB: the database gets a disk of its own, of so many MB. */
   diskMb: number | undefined;
   lines: number;
+  /** A line for each setting that makes this easier than the product, with its reason if ORDERS_RELAXED has one. */
+  relaxed: string[];
   /** FOLLOW=1: logs are followed as they grow. */
   follow: boolean;
   /** JSON=1: `doctor` for programs. */
@@ -95,6 +97,7 @@ export function readSettings(env: Env, root: string): { settings: Settings } | {
     address: read('ORDERS_ADDRESS', text => ({ is: text }), undefined),
     diskMb: read('ORDERS_DISK_MB', whole(128, 65_536), undefined),
     lines: read('LINES', whole(1, 1_000_000), 50),
+    relaxed: tellRelaxed(env, read('ORDERS_RELAXED', parseReasons, new Map<string, Reason>())),
     follow: read('FOLLOW', oneOf('0', '1'), '0') === '1',
     json: read('JSON', oneOf('0', '1'), '0') === '1',
     service: serviceEnv(env),
@@ -119,6 +122,38 @@ export function openReader(env: Env): { read: Read; complaints: string[] } {
     return fallback;
   };
   return { read, complaints };
+}
+
+type Reason = { value: string; why: string };
+
+/** A file of lines `NAME=VALUE  # reason`: who relaxes a setting says why, in one place. */
+function parseReasons(text: string): { is: Map<string, Reason> } | string {
+  const reasons = new Map<string, Reason>();
+  try {
+    for (const line of readFileSync(text, 'utf8').split('\n')) {
+      if (line === '' || line.startsWith('#')) continue;
+      const [, name, value = '', why = ''] = /^([A-Z][A-Z0-9_]*)=(\S+) +# (\S.*)$/.exec(line) ?? [];
+      if (name === undefined) return `a file of lines NAME=VALUE  # reason, of which "${line}" is none`;
+      reasons.set(name, { value, why });
+    }
+    return { is: reasons };
+  } catch (error) {
+    return `a file that can be read (${error instanceof Error ? error.message : String(error)})`;
+  }
+}
+
+/** No run hides what it was given: also what the file does not know, or knows with another value. */
+function tellRelaxed(env: Env, reasons: ReadonlyMap<string, Reason>): string[] {
+  const isRelaxed = (name: string, value: string) => name === 'SCALE' ? Number(value) > 1
+    : name === 'KILLS' ? Number(value) < 3 : name !== 'ORDERS_STAND_INS' || value === '1';
+  return ['SCALE', 'KILLS', 'ORDERS_STAND_INS', ...serviceSettings].flatMap(name => {
+    const value = env[name]?.trim() ?? '';
+    if (value === '' || !isRelaxed(name, value)) return [];
+    const reason = reasons.get(name);
+    if (reason === undefined) return [`relaxed: ${name}=${value}, given for this run`];
+    const than = reason.value === value ? '' : ` (${reason.value} in the file)`;
+    return [`relaxed: ${name}=${value}${than}: ${reason.why}`];
+  });
 }
 
 function serviceEnv(env: Env): Record<string, string> {

@@ -133,8 +133,8 @@ export type DatabaseFaultName = keyof typeof faults;
 export const databaseFaults = Object.keys(faults) as DatabaseFaultName[];
 const rows: Record<DatabaseFaultName, DatabaseFault> = faults;
 
-/** How PostgreSQL's programs know who they are, on every platform. */
-export const superuser = { PGUSER: 'postgres', PGDATABASE: 'orders' } as const;
+/** How PostgreSQL's programs know who they are, on every platform; a frozen server keeps none of them waiting. */
+export const superuser = { PGUSER: 'postgres', PGDATABASE: 'orders', PGCONNECT_TIMEOUT: '15' } as const;
 
 /** In front of what the superuser has to do even while the default is to read only. */
 export const writable = 'set default_transaction_read_only = off;\n';

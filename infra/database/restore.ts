@@ -29,9 +29,9 @@ export async function restoreBackup(restoring: Restoring): Promise<Restored> {
   const done = await run(restoration, { input: { file }, deadlineMs: scaled(DUMP_MS) });
   const restored = /^\d+$/.exec(done.stdout.trim())?.[0];
   if (done.code !== 0 || restored === undefined) {
-    const now = await look(restoring).catch(() => undefined);
-    if ((now?.orders ?? 0) > 0) throw full(node, now?.orders ?? 0);
-    throw new Error(`${node}: nothing was restored: ${saidBy(done)}`);
+    // the answer to its commit may be what was lost
+    const now = await look(restoring).then(({ orders: many }) => `orders there now: ${many}`, messageOf);
+    throw new Error(`${node}: the restore failed, ${now}: ${saidBy(done)}`);
   }
   if (Number(restored) < orders) throw new Error(`${node}: ${restored} of ${orders} orders are there`);
   await bringLedger(restoring);
@@ -112,7 +112,7 @@ select pg_advisory_xact_lock(7201, 1);
 do $$ declare many bigint; begin
   lock table public.orders, public.schema_version in access exclusive mode;
   select count(*) into many from public.orders;
-  if many > 0 then raise exception '% orders came meanwhile', many; end if;
+  if many > 0 then raise exception 'orders came meanwhile: %', many; end if;
 end $$;
 drop table public.orders, public.schema_version;
 SQL

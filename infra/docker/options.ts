@@ -27,7 +27,7 @@ export type Images = { service: string; database: string };
 /** The images of this checkout; no `service` when what it holds now was never built. */
 export type WantedImages = { service: string | undefined; database: string };
 export type StackFaults = Record<FaultName, {
-  inject: (spoilt?: Spoilt) => Promise<Outcome<Ended | undefined>>;
+  inject: (spoilt?: readonly Spoilt[]) => Promise<Outcome<Ended[] | undefined>>;
   recover: (isUp: boolean) => Promise<Outcome>;
   /** On a node that was halted nothing is in place: `up` starts it whole. Throws when it cannot be seen. */
   inPlace: (isUp: boolean) => Promise<boolean>;

@@ -6,7 +6,7 @@ import {
 } from '../database/faults.ts';
 import type { DatabaseFaultName } from '../database/faults.ts';
 import { noDisk } from '../loop-disk.ts';
-import { RolledBack, badBuild, newBuild, oldBuild, spoil } from '../platform.ts';
+import { RolledBack, badBuild, newBuild, oldBuild, spoilEach } from '../platform.ts';
 import type { Ended, Fault, Faults, Node, Outcome, Spoilt } from '../platform.ts';
 import { send } from './proc.ts';
 import { mainOf } from './service.ts';
@@ -14,7 +14,7 @@ import type { ProcessStack, ProgramName } from './stack.ts';
 import { isFrozen } from './status.ts';
 import { until } from './until.ts';
 
-type Inject = (stack: ProcessStack, spoilt?: Spoilt) => Promise<Ended | undefined | void>;
+type Inject = (stack: ProcessStack, spoilt?: readonly Spoilt[]) => Promise<Ended[] | void>;
 /** A fault on a node that is up. */
 type Own = { inject: Inject; recover: Act; inPlace: (stack: ProcessStack) => Promise<boolean> };
 type Act = (stack: ProcessStack) => Promise<void>;
@@ -152,7 +152,7 @@ const upgradeBadly: Inject = async stack => {
     await stack.replaceService({ env: badBuild, tag: 'bad-upgrade' });
   } catch (error) {
     if (!(error instanceof RolledBack)) throw error;
-    return { exit: 1, ms: Math.round(performance.now() - began), stderr: error.message };
+    return [{ exit: 1, ms: Math.round(performance.now() - began), stderr: error.message }];
   }
   throw new Error(`${stack.node}: a build that cannot be ready was taken for one that is`);
 };
@@ -264,17 +264,21 @@ function drain({ settings }: Context): Inject {
     if (exit === undefined) {
       throw new Error(`${stack.node}: the service had not ended ${END_MS / 1000} s after SIGTERM`);
     }
-    return { exit: exit.code, ms: Math.round(performance.now() - began), stderr: '' };
+    return [{ exit: exit.code, ms: Math.round(performance.now() - began), stderr: '' }];
   };
 }
 
-/** A throw-away second service with one setting spoilt; the running one notices nothing. */
+/** Throw-away second services with one setting spoilt each; the running one notices nothing. */
 function refuse({ local, settings }: Context): Inject {
   return async (stack, spoilt) => {
-    const env = spoil(await stack.settings(), spoilt);
-    const began = performance.now();
+    const right = await stack.settings();
     const deadlineMs = settings.scaled(REFUSAL_MS);
-    const { code, stderr } = await local.run([process.execPath, mainOf(settings.root)], { env, deadlineMs });
-    return { exit: code, ms: Math.round(performance.now() - began), stderr };
+    const ended: Ended[] = [];
+    for (const env of spoilEach(right, spoilt)) {
+      const began = performance.now();
+      const { code, stderr } = await local.run([process.execPath, mainOf(settings.root)], { env, deadlineMs });
+      ended.push({ exit: code, ms: Math.round(performance.now() - began), stderr });
+    }
+    return ended;
   };
 }

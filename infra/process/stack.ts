@@ -153,7 +153,12 @@ export function openStack(node: Node, context: Context): ProcessStack {
     await kept.keep(here, true);
     say(`waiting for http://${here.address}:${here.port}/ready`);
     await untilServed('/ready', deadlines.ready);
-    releases.serves(run);
+    try {
+      releases.serves(run);
+    } catch (error) {
+      // it serves: a full disk costs the way back only
+      say(`that this build was ready cannot be noted, so it could not come back: ${messageOf(error)}`);
+    }
   };
   const replaceService = async (as?: Changed): Promise<void> => {
     // copied before anything is stopped: a full disk costs nobody his service

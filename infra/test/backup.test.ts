@@ -136,13 +136,14 @@ test('orders that come during a restore are refused or stay; none is overwritten
   await fill(stack, 20_000);
   const file = await backup(stack);
   await anew(stack);
-  const restoring = stack.control('restore', file);
+  let restored = false;
+  const restoring = stack.control('restore', file).finally(() => { restored = true; });
   const ids: string[] = [];
   let over = false;
   const writers = Array.from({ length: 4 }, async () => {
     // what comes before its lock would make the stack a full one: not what is looked at here
     await until(() => sql(stack, "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted"),
-      seen => over || Number(seen) > 0);
+      seen => restored || Number(seen) > 0);
     while (!over) {
       const answer = await place(stack);
       if (answer.status === 201) ids.push((await answer.json() as { order_id: string }).order_id);

@@ -68,7 +68,7 @@ test('of a foreign stack nothing is looked at but whose it is', async () => {
     stack.halt, stack.destroy, () => stack.facts(wanted), () => stack.up(images), () => stack.mend(true),
     () => stack.logs(() => undefined),
     ...faultNames.filter(name => name !== 'port-dropped').flatMap(name => [
-      () => stack.faults[name].inject({ variable: 'PORT', how: 'missing' }),
+      () => stack.faults[name].inject([{ variable: 'PORT', how: 'missing' }]),
       () => stack.faults[name].recover(true),
     ]),
   ];

@@ -80,10 +80,24 @@ test('a stack with a disk of its own', { skip: diskless }, async t => {
     const order = await place();
     await must(stack.control('halt'));
     assert.deepEqual(mounts(stack), []);
-    const begun = await stack.run(process.execPath, program, 'start', join(folderOf(stack), 'db'));
-    assert.equal(begun.code, 1, 'an empty database has begun where the disk should be');
+    for (const verb of [['init', join(folderOf(stack), 'db'), '1'], ['start', join(folderOf(stack), 'db')]]) {
+      const begun = await stack.run(process.execPath, program, ...verb);
+      assert.equal(begun.code, 1, 'an empty database has begun where the disk should be');
+    }
     await must(stack.control('up'));
     assert.equal(await status(`/orders/${order}`), 200);
+  });
+
+  await t.test('a cut that was killed half way, before its programs: up, recover and halt cope with it', async () => {
+    const order = await place();
+    const [, at = ''] = mounts(stack)[0]?.split(' ') ?? [];
+    const cut = `open(my $at, '<', $ARGV[0]); my $how = pack('L', 2); ioctl($at, 0x8004587d, $how) or die $!`;
+    for (const verbs of [['up'], ['recover'], ['halt', 'up']]) {
+      await must(stack.run('perl', '-e', cut, at.replaceAll('\\040', ' ')));
+      if (verbs[0] === 'recover') await stack.control('inject', 'power-cut');
+      for (const verb of verbs) await must(stack.control(verb));
+      assert.equal(await status(`/orders/${order}`), 200, verbs.join(' '));
+    }
   });
 
   await t.test('another size is refused with the one there is', async () => {

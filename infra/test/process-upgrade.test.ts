@@ -1,7 +1,7 @@
 // A new build in the place of the one that serves, on plain processes: what does not get ready gives way to it again.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { cp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import type { TestContext } from 'node:test';
@@ -102,6 +102,13 @@ test('a new build that', async t => {
     assert.match(stderr, /the build cannot be copied to .*: (EFBIG|ENOSPC)/);
     assert.equal((await stack.facts()).api.pid, pid);
     assert.equal((await releases(stack)).length, 2, 'nothing of it is left');
+  });
+  await t.test('serves, and cannot be noted: it goes on, and that is said', async () => {
+    const inTheWay = join(folderOf(stack), 'served.json.new');
+    await mkdir(inTheWay);
+    await put('// a fourth');
+    assert.match((await must(up())).stderr, /cannot be noted, so it could not come back: EISDIR/);
+    await rm(inTheWay, { recursive: true });
   });
   await t.test('is bad, and the former one is spoilt as well: both are told, and nothing is called up', async () => {
     await must(up());

@@ -1,8 +1,11 @@
 // The documented variables, strictly, and an environment for programs in which nothing else of the caller's stands.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { readSettings, serviceSettings } from '../settings.ts';
+import { root } from './stack.ts';
 
 test('an empty environment gives the defaults, and empty variables count as not given', () => {
   const read = readSettings({ NODE: ' ', SCALE: '' }, '/house');
@@ -11,7 +14,8 @@ test('an empty environment gives the defaults, and empty variables count as not 
   assert.deepEqual(settings, {
     root: '/house', infra: '/house/infra', state: '/house/.state', backups: '/house/.state/backups', scale: 1,
     platform: undefined, nodes: undefined, port: undefined, dbPort: undefined, address: undefined, diskMb: undefined,
-    lines: 50, follow: false, json: false, service: {}, given: {}, env: { LC_ALL: 'C.UTF-8', TZ: 'UTC' },
+    lines: 50, relaxed: [], follow: false, json: false, service: {}, given: {},
+    env: { LC_ALL: 'C.UTF-8', TZ: 'UTC' },
   });
   assert.equal(scaled(1234), 1234);
 });
@@ -65,4 +69,31 @@ test('a state folder that cannot be one, and two ports that are one, are complai
     assert.ok('complaints' in readSettings({ ORDERS_STATE }, '/house'), ORDERS_STATE);
   }
   assert.ok('settings' in readSettings({ ORDERS_STATE: '/tmp/none/of/these' }, '/house'));
+});
+
+test('what makes a run easier than the product is told, with its reason or as what it is: given', t => {
+  const folder = mkdtempSync(join(tmpdir(), 'orders-relaxed-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'settings');
+  writeFileSync(file, '# a caption\n\nSCALE=10  # emulated\nKILLS=1 # slow\nREADY_TIMEOUT_MS=900  # late\n');
+  const told = (env: Record<string, string>) => {
+    const read = readSettings({ ORDERS_RELAXED: file, ...env }, '/house');
+    return 'settings' in read ? read.settings.relaxed : read.complaints;
+  };
+  assert.deepEqual(told({ SCALE: '13', KILLS: '1', WATCHDOG_MS: '1', ORDERS_STAND_INS: '1' }), [
+    'relaxed: SCALE=13 (10 in the file): emulated', 'relaxed: KILLS=1: slow',
+    'relaxed: ORDERS_STAND_INS=1, given for this run', 'relaxed: WATCHDOG_MS=1, given for this run',
+  ]);
+  assert.deepEqual(told({ SCALE: '0.5', KILLS: '4', ORDERS_STAND_INS: '0' }), [], 'harder, or the product as it is');
+  assert.deepEqual(told({ ORDERS_RELAXED: '', READY_TIMEOUT_MS: '900' }), [
+    'relaxed: READY_TIMEOUT_MS=900, given for this run',
+  ]);
+  writeFileSync(file, 'SCALE=10\n');
+  assert.match(told({}).join(), /ORDERS_RELAXED must be a file of lines .*"SCALE=10" is none/);
+  assert.match(told({ ORDERS_RELAXED: join(folder, 'gone') }).join(), /must be a file that can be read/);
+});
+
+test('the settings of the lab are each a line with its reason', () => {
+  const read = readSettings({ ORDERS_RELAXED: join(root, 'vagrant/lab/settings'), SCALE: '10' }, '/house');
+  assert.match('settings' in read ? read.settings.relaxed.join() : read.complaints.join(), /^relaxed: SCALE=10: ./);
 });

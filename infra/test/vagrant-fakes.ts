@@ -185,8 +185,8 @@ function fakeStack(options: StackOptions, mood: () => Promise<string>): Stack {
   const fault = (name: FaultName): Stack['faults'][FaultName] => ({
     inject: async spoilt => {
       if (name === 'port-dropped') return { impossible: 'no packet filter' };
-      await call('inject', name, ...spoilt === undefined ? [] : [spoilt.variable, spoilt.how]);
-      return { done: name === 'drain' ? { exit: 0, ms: 1, stderr: '' } : undefined };
+      await call('inject', name, ...(spoilt ?? []).flatMap(({ variable, how }) => [variable, how]));
+      return { done: name === 'drain' ? [{ exit: 0, ms: 1, stderr: '' }] : undefined };
     },
     recover: isUp => call('recover', name, isUp ? 'up' : 'down'),
     inPlace: async () => (await host.run(['true'])).code === 0,

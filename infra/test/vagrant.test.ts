@@ -272,9 +272,9 @@ test('outcomes of the VM come through, and settings and arguments reach it lette
   await sshCalls();
   const { faults, mend, logs } = vagrant();
   assert.deepEqual(await faults['port-dropped'].inject(control), { impossible: 'no packet filter' });
-  assert.deepEqual(await faults['drain'].inject(control), { done: { exit: 0, ms: 1, stderr: '' } });
+  assert.deepEqual(await faults['drain'].inject(control), { done: [{ exit: 0, ms: 1, stderr: '' }] });
   assert.equal(await sshCalls(), 1, 'the session is the one of up');
-  await faults['config-refused'].inject(control, { variable: "it's; $HOME `ls`", how: 'missing' });
+  await faults['config-refused'].inject(control, [{ variable: "it's; $HOME `ls`", how: 'missing' }]);
   await faults['db-down'].recover(control);
   await mend(control);
   const lines: string[] = [];

@@ -48,8 +48,9 @@ function drained(experiment: Experiment, heard: Heard[]): Rung {
       const injected = experiment.inject('drain');
       const [{ told }] = await Promise.all([injected, listen(experiment, { heard, until: injected })]);
       experiment.timeline.mark('injected');
-      say(`ended with exit ${told?.exit} ${told?.ms} ms after SIGTERM`);
-      if (told?.exit !== 0) throw new Broken(`drain: wanted exit 0, saw exit ${told?.exit}`);
+      const [ended] = told ?? [];
+      say(`ended with exit ${ended?.exit} ${ended?.ms} ms after SIGTERM`);
+      if (ended?.exit !== 0) throw new Broken(`drain: wanted exit 0, saw exit ${ended?.exit}`);
     } finally {
       await load.stop();
     }

@@ -64,7 +64,7 @@ function refused(experiment: Experiment): Rung {
       say, step: 'bad build', act: () => experiment.inject('bad-upgrade'), isBad: true,
     });
     const former = experiment.before.version.git_sha;
-    judge(told, former);
+    judge(told?.[0], former);
     const ready = await api.ready();
     if (ready.status !== 200) throw new Broken(`ready: wanted 200 once up has rolled back, saw ${describe(ready)}`);
     await isBuild(experiment, former);

@@ -57,7 +57,7 @@ export type Experiment = {
   readonly attempts: readonly Attempt[];
   readonly begun: boolean;
   facts: () => Promise<Facts>;
-  inject: (fault: FaultName, spoilt?: Spoilt) => Promise<Took<Ended | undefined>>;
+  inject: (fault: FaultName, spoilt?: readonly Spoilt[]) => Promise<Took<Ended[] | undefined>>;
   recover: (fault: FaultName) => Promise<Took<void>>;
   halt: () => Promise<Took<void>>;
   up: () => Promise<Took<void>>;

@@ -26,14 +26,18 @@ export function lastSeen(proof: Proof, runs: readonly Result[]): LastSeen {
   return { proof, last: looks.at(-1), real };
 }
 
-/** Every proof that did not run exactly once and hold in the last acceptance, with what was seen instead. */
+/**
+ * Every proof that did not run exactly once and hold in the last acceptance, with what was seen instead. A drill that
+ * is not on its list has to have held when it was last run.
+ */
 export function unprovenIn(guarantees: readonly Guarantee[], runs: readonly Result[]): string[] {
   const acceptance = runs.findLast(({ program }) => program === 'acceptance');
   if (acceptance === undefined) return ['there is no evidence of an acceptance: make acceptance'];
   const own = runs.filter(({ id, within }) => id === acceptance.id || within === acceptance.id);
   const proofs = new Map(guarantees.flatMap(({ proofs: all }) => all.map(proof => [nameOf(proof), proof] as const)));
   return [...proofs].flatMap(([name, proof]) => {
-    const wrong = 'test' in proof ? undefined : 'check' in proof ? wrongCheck(proof, own) : wrongOnce(proof, own);
+    const wrong = 'test' in proof ? undefined : 'check' in proof ? wrongCheck(proof, own)
+      : 'drill' in proof && !isListed(proof.drill, acceptance) ? wrongLast(proof, runs) : wrongOnce(proof, own);
     return wrong === undefined ? [] : [`${name}: ${wrong}`];
   });
 }
@@ -57,6 +61,16 @@ function wrongOnce(proof: Proof, runs: readonly Result[]): string | undefined {
   const points = runs.flatMap(run => pointsOf(proof, run));
   if (lookedAt(points).length !== 1) return `wanted once, ${tell(points)}`;
   return lookedAt(points).every(({ held }) => held) ? undefined : 'it did not hold';
+}
+
+function isListed(drill: string, acceptance: Result): boolean {
+  return acceptance.points.some(({ id }) => id.rung === 'drills' && id.check === drill);
+}
+
+function wrongLast(proof: Proof, runs: readonly Result[]): string | undefined {
+  const { last } = lastSeen(proof, runs);
+  if (last === undefined) return 'it is on no list of make acceptance, and was not seen yet: make drills';
+  return last.held ? undefined : `it did not hold at ${last.started}`;
 }
 
 function tell(points: readonly Point[]): string {

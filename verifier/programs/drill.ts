@@ -128,6 +128,7 @@ async function superviseChild(
   const evidence = await openEvidence({ name: program.name ?? 'drill', env: program.env, root, options, control });
   const report = await runTests(program.file, names, evidence.watch({
     env: { ...program.env, NODE: node },
+    head: options.relaxed,
     hold: lock,
     onEnd: ({ points }) => [...tellEnd(ladders, points), ...tellRed(points), verdict(names, points)],
     onMessage: message => {

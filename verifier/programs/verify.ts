@@ -62,7 +62,7 @@ async function supervise({ env, file }: Program, { options, control }: Begun): P
   const evidence = await openEvidence({ name: 'verify', env, root, options, control });
   let scope: Scope | undefined;
   const report = await runTests(file, [], evidence.watch({
-    env,
+    env, head: options.relaxed,
     onMessage: message => { if ('scope' in message) ({ scope } = message); },
     // of a long ledger every order may be asked for
     limitMs: () => options.scaled(options.all ? 10 * RUN_MS : RUN_MS) * Math.max(1, spanOf(scope)),

@@ -17,6 +17,8 @@ export type RunOptions = {
   env: Env;
   /** Comment lines to stand last, without their `# `. */
   onEnd?: (report: Pick<Report, 'points' | 'fault' | 'cannotRun'>) => string[];
+  /** Comment lines to stand first. */
+  head?: readonly string[];
   /** A file descriptor that the program holds on to for as long as it lives (a lock). */
   hold?: number;
   onMessage?: (message: Message) => void;
@@ -45,13 +47,14 @@ export function isTestProgram(env: Env): boolean {
  */
 export async function runTests(file: string, args: readonly string[], options: RunOptions): Promise<Report> {
   const { env, onEnd = () => [], hold, limitMs, missing = () => [] } = options;
-  const { onMessage = () => undefined, onTap = () => undefined } = options;
+  const { head = [], onMessage = () => undefined, onTap = () => undefined } = options;
   const began = performance.now();
   const output = openOutput();
   const write = (text: string) => {
     output.write(text);
     onTap(text);
   };
+  const version = `TAP version 13\n${head.map(line => `# ${line}\n`).join('')}`;
   const progress = openProgress(process.stderr, env);
   const child = spawnTests(file, args, env, hold);
   let exit: number | undefined;
@@ -63,7 +66,7 @@ export async function runTests(file: string, args: readonly string[], options: R
   const limit = limitMs === undefined ? undefined : endWhenLate(child, limitMs);
   const { points, cannotRun, tapped, ...end } = await hear(child, message => {
     progress.hide();
-    if ('tap' in message) write(message.tap);
+    if ('tap' in message) write(message.tap.replace(/^TAP version 13\n/, version));
     else tell(message);
     if ('begun' in message) {
       now = message.begun;
@@ -74,7 +77,7 @@ export async function runTests(file: string, args: readonly string[], options: R
   const lateMs = limit?.stop();
   progress.close();
   signals.stop();
-  if (!tapped) write('TAP version 13\n');
+  if (!tapped) write(version);
   if (cannotRun !== undefined) write(`Bail out! ${cannotRun}\n`);
   const begun = tapped || cannotRun !== undefined || end.signal !== null || lateMs !== undefined;
   // it left before its first point: that must not read as a good run

@@ -8,7 +8,7 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Facts, Outcome } from '#infra/platform';
 import { until } from '../client/until.ts';
-import { drills } from '../drills/catalogue.ts';
+import { drillsOfTheList } from '../programs/specification.ts';
 import { serveControl } from './fake-control.ts';
 import { commit, openHonest } from './honest.ts';
 import { start } from './program.ts';
@@ -87,7 +87,7 @@ function factsOn(node: string, boots: World['boots']): Outcome<Facts> {
 
 const run = (env: Record<string, string>, args: string[] = []): Promise<Ended> => start(program, args, env).ended;
 
-/** `start held`, `drills/port-dropped skipped`: every point by its ids. */
+/** `start held`, `drills/port-closed skipped`: every point by its ids. */
 function fates({ points }: Ended): string[] {
   return points.map(({ id: { rung, check }, held, skip, blockedBy }) => {
     const name = check === 'criterion' ? rung : `${rung}/${check}`;
@@ -98,7 +98,7 @@ function fates({ points }: Ended): string[] {
 
 const allMet = [
   'start held', 'verify held', 'tcp held', 'persistence held', 'hosts held',
-  ...drills.map(({ name }) => `drills/${name} ${name === 'port-dropped' ? 'skipped' : 'held'}`),
+  ...drillsOfTheList.map(name => `drills/${name} ${name === 'port-closed' ? 'skipped' : 'held'}`),
   'truth held', 'lifecycle held',
 ];
 
@@ -112,7 +112,7 @@ for (const [how, more] of [['as they are', {}], ['in other words', { REWORDED: '
     assert.equal(world.remembered, false);
     const truth = end.points.find(({ id }) => id.rung === 'truth');
     assert.equal(truth?.said.length, 4);
-    const drilled = end.points.find(({ id }) => id.check === 'db-hung');
+    const drilled = end.points.find(({ id }) => id.check === 'mid-flight');
     assert.ok(drilled?.said.includes('saw ready-503'), 'what the checks of a drill said is said again');
   });
 }

@@ -244,7 +244,7 @@ function upgrading(
   return {
     lie: (reply, { path }) => path === '/version' ? withFields(reply, { git_sha: now }) : reply,
     play: (verb, [fault], { honest: { orders } }) => {
-      if (verb === 'inject' && fault === 'bad-upgrade') return { done: { exit: 1, ms: 1, stderr } };
+      if (verb === 'inject' && fault === 'bad-upgrade') return { done: [{ exit: 1, ms: 1, stderr }] };
       if (verb === 'inject') now = sha;
       if (verb === 'recover') now = commit;
       const lost = [...orders.keys()].slice(loses && verb === 'recover' ? -20 : orders.size);
@@ -265,7 +265,7 @@ function draining(): Pick<Case, 'lie' | 'play'> {
       drains = true;
       await new Promise(resolve => { setTimeout(resolve, 500); });
       drains = false;
-      return { done: { exit: 0, ms: 500, stderr: '' } };
+      return { done: [{ exit: 0, ms: 500, stderr: '' }] };
     },
   };
 }
@@ -280,7 +280,7 @@ function complaint({ variable, how, value }: Spoilt): string {
 function refuses(says: (spoilt: Spoilt) => string): Play {
   return (verb, [fault, spoilt]) => {
     if (verb !== 'inject' || fault !== 'config-refused') return undefined;
-    const stderr = says(spoilt as Spoilt);
-    return { done: { exit: stderr === '' ? null : 78, ms: 90, stderr } };
+    const each = (spoilt as Spoilt[]).map(says);
+    return { done: each.map(stderr => ({ exit: stderr === '' ? null : 78, ms: 90, stderr })) };
   };
 }

@@ -54,7 +54,7 @@ export function controlOf(system: FakeSystem): Control {
     return await perform(system, system.play, [verb, ...args]) as never;
   };
   const faults = faultNames.map(name => [name, {
-    inject: (_node: Node, spoilt?: Spoilt) => ask('inject')(name, spoilt),
+    inject: (_node: Node, spoilt?: readonly Spoilt[]) => ask('inject')(name, spoilt),
     recover: () => ask('recover')(name),
     inPlace: () => ask('inPlace')(name),
   }] as const);

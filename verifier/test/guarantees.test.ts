@@ -13,13 +13,13 @@ import { guarantees } from '../guarantees/map.ts';
 import type { Guarantee, Proof } from '../guarantees/map.ts';
 import { lastSeen, nameOf, unprovenIn } from '../guarantees/proofs.ts';
 import { root } from '../programs/program.ts';
-import { criteria } from '../programs/specification.ts';
+import { criteria, drillsOfTheList } from '../programs/specification.ts';
 import type { Acceptance } from '../programs/specification.ts';
 import { start } from './program.ts';
 import { samplePoint, sampleResult } from './sample-run.ts';
 
 const program = fileURLToPath(new URL('../guarantees.js', import.meta.url));
-const acceptance = { drills: drills.map(({ name }) => name) } as unknown as Acceptance;
+const acceptance = {} as Acceptance;
 
 /** By name, everything that can prove something. */
 const known = new Set([
@@ -45,6 +45,14 @@ test('every guarantee has a proof, and every proof is there', async () => {
   }
   const rows = guarantees.map(({ from, says }) => `${from}: ${says}`);
   assert.equal(new Set(rows).size, rows.length);
+});
+
+test('every drill of the acceptance list is one of the catalogue, and no proof hangs on a drill of neither', () => {
+  const names = drills.map(({ name }) => name);
+  assert.deepEqual(drillsOfTheList.filter(name => !names.includes(name)), []);
+  const own = guarantees.filter(({ from }) => from === 'Failure Drills').flatMap(({ proofs }) => proofs.map(nameOf));
+  const named = own.filter(name => name.startsWith('drill ')).map(name => name.replace('drill ', ''));
+  assert.deepEqual(named.filter(name => !drillsOfTheList.some(one => one === name)), [], 'named by the specification');
 });
 
 test('every row of the table in README is a guarantee, proven by the drill that the row names', async () => {
@@ -74,7 +82,10 @@ function accepted(): Result[] {
     sampleResult('verify', verified),
     sampleResult('drill', { within, exit: 0, points: [samplePoint({ id: { node: 'control', drill: 'db-down' } })] }),
     sampleResult('acceptance', {
-      id: within, exit: 0, points: [samplePoint({ id: { node: 'control', rung: 'start', check: 'criterion' } })],
+      id: within, exit: 0, points: [
+        samplePoint({ id: { node: 'control', rung: 'start', check: 'criterion' } }),
+        samplePoint({ id: { node: 'control', rung: 'drills', check: 'db-down' } }),
+      ],
     }),
   ];
 }
@@ -119,6 +130,16 @@ test('in the last acceptance each proof ran exactly once, or it is named', () =>
       'acceptance start: it did not hold',
     ]],
   ];
+  const [starting] = whole.points;
+  const unlisted = { ...whole, points: starting === undefined ? [] : [starting] };
+  const outside = { ...drilled, within: null };
+  const broken = { ...outside, points: drilled.points.map(point => ({ ...point, held: false })) };
+  cases.push(
+    // a drill that is not on the list: when it was last run, wherever that was
+    [[outside, verified, unlisted], []],
+    [[verified, unlisted, broken], [`drill db-down: it did not hold at ${broken.started}`]],
+    [[verified, unlisted], ['drill db-down: it is on no list of make acceptance, and was not seen yet: make drills']],
+  );
   for (const [runs, unproven] of cases) assert.deepEqual(unprovenIn(rows, runs), unproven);
 });
 

@@ -92,7 +92,7 @@ judgeLiars({
       return reply;
     });
   })()),
-  'takes two of one key at once': usable(/wanted one order for eight posts at once, saw .* 8 ids/, (() => {
+  'takes two of one key at once': usable(/wanted one order for eight posts at once, saw .* [2-8] ids/, (() => {
     const begun = new Map<string, number>();
     return async (reply, { key, path }, { keys, orders }) => {
       if (path !== '/order' || key === undefined || reply.status !== 201) return reply;

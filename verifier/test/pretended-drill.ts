@@ -1,4 +1,4 @@
-// A drill that breaks nothing: it has the points that acceptance asks for, and port-dropped is not possible. It sends
+// A drill that breaks nothing: it has the points that acceptance asks for, and port-closed is not possible. It sends
 // them straight to whoever started it: acceptance starts all drills, again and again in its tests.
 import type { Point } from '../results/point.ts';
 
@@ -19,6 +19,6 @@ for (const check of checks) {
   const seen = broken.includes(check) ? { held: false, error: 'seen otherwise' } : { said: [`saw ${check}`] };
   tell({ id, claim: `${word}${drill} ${check}`, ...seen });
 }
-const skip = drill === 'port-dropped' ? 'not run: there is no packet filter' : undefined;
+const skip = drill === 'port-closed' ? 'not run: there is no packet filter' : undefined;
 tell({ id: { node, drill }, claim: `${word}${drill}`, held: broken.length === 0, skip });
 process.exitCode = broken.length === 0 ? 0 : 1;

@@ -107,3 +107,10 @@ function shell(args: string[], env: Record<string, string>): Promise<Said> {
     execFile('/bin/sh', args, { env }, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }));
   });
 }
+
+test('what makes a run easier stands at the head of its report, whether or not a file gives the reason', async t => {
+  const { world } = await openHonestWorld(t);
+  const run = await runVerify({ ...world.env, SCALE: '2', WATCHDOG_MS: '9000' });
+  const head = '# relaxed: SCALE=2, given for this run\n# relaxed: WATCHDOG_MS=9000, given for this run\n';
+  assert.ok(run.stdout.startsWith(`TAP version 13\n${head}`), run.stdout);
+});

@@ -130,7 +130,9 @@ async function awaitReady(start: Start): Promise<void> {
     if (roleIsSet) {
       last = await watchReady(start);
       if ('status' in last && last.status === 200) return;
-      if ('status' in last && start.isHopeless(last.body)) throw await late(start, last);
+      if ('status' in last && start.isHopeless(last.body)) {
+        throw new Guilty('api', `what /ready says does not pass: ${last.status} ${last.body}`);
+      }
       await mendPort(start, seen.api, last);
     }
     if (performance.now() > endMs) throw await late(start, last);

@@ -146,7 +146,7 @@ export function openCluster(options: ClusterOptions): Cluster {
   const beside: InDatabase = async (script, options) => {
     const bin = dirname((await programs()).psql);
     const login = { PGHOST: '/proc/self/cwd', PGPORT: String(readSettings(data()).port), ...superuser };
-    const env = { ...patience, ...login, PATH: `${bin}:/usr/local/bin:/usr/bin:/bin` };
+    const env = { ...login, PATH: `${bin}:/usr/local/bin:/usr/bin:/bin` };
     return local.run([...as(await owner()), 'sh', '-c', script], { ...options, cwd: join(home(), 'run'), env });
   };
   const hold = async (text: string): Promise<void> => {
@@ -187,6 +187,8 @@ export function openCluster(options: ClusterOptions): Cluster {
   };
   const stop = async (how: NodeJS.Signals = 'SIGINT'): Promise<void> => {
     const [postmaster] = processes();
+    // a disk that has lost its power does not tell who was there
+    if (postmaster === undefined && await disk.size() !== null && !await disk.isOn()) return;
     if (postmaster === undefined) return refuseForeign(data());
     // a frozen one would not hear that it is to end
     signal('SIGCONT');

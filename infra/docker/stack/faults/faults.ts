@@ -26,7 +26,7 @@ import { bringOrigin, upgrade, upgradeBadly } from './upgrade.ts';
 type StackFault = StackFaults[FaultName];
 /** As in StackFault, but failing by throwing; `inPlace` is asked of a node that is up only. */
 type Row = {
-  inject: (engine: Engine, spoilt?: Spoilt) => Promise<Ended | void>;
+  inject: (engine: Engine, spoilt?: readonly Spoilt[]) => Promise<Ended[] | void>;
   recover: (engine: Engine, isUp: boolean) => Promise<void>;
   inPlace: (engine: Engine) => Promise<boolean>;
 };
@@ -91,7 +91,10 @@ const faults: Record<FaultName, Row> = {
     inPlace: runsDerived('old-build'),
   },
   upgrade: { inject: upgrade, recover: mendBuild, inPlace: runsDerived('upgrade') },
-  'bad-upgrade': { inject: upgradeBadly, recover: mendBuild, inPlace: runsDerived('bad-upgrade') },
+  'bad-upgrade': {
+    inject: async engine => [await upgradeBadly(engine)],
+    recover: mendBuild, inPlace: runsDerived('bad-upgrade'),
+  },
   loosened: { inject: loosen, recover: mendBuild, inPlace: async engine => isLoosened(await see(engine, 'api')) },
   'network-cut': {
     inject: async engine => {
@@ -150,7 +153,7 @@ export async function mendAll(engine: Engine, isUp: boolean): Promise<void> {
   if (isUp) await mendForwarder(engine);
 }
 
-async function endedBy(act: () => Promise<Ended | void>): Promise<Outcome<Ended | undefined>> {
+async function endedBy(act: () => Promise<Ended[] | void>): Promise<Outcome<Ended[] | undefined>> {
   const outcome = await attempt(act);
   return 'done' in outcome ? { done: outcome.done ?? undefined } : outcome;
 }

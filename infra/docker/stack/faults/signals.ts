@@ -46,13 +46,13 @@ export async function end(engine: Engine, service: Service, name: 'KILL' | 'TERM
   return before;
 }
 
-export async function drain(engine: Engine): Promise<Ended> {
+export async function drain(engine: Engine): Promise<Ended[]> {
   const began = performance.now();
   const { id, since } = await end(engine, 'api', 'TERM');
   const ms = Math.round(performance.now() - began);
   const code = (await exitCodes(engine, id, since, 1)).at(-1);
   if (code === undefined) throw new Trouble(`${engine.options.node.name}: the engine reported no end of api`);
-  return { exit: Number(code), ms, stderr: '' };
+  return [{ exit: Number(code), ms, stderr: '' }];
 }
 
 /** Stopped as with SIGSTOP, of which the engine knows nothing. */
