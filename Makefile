@@ -3,13 +3,16 @@ DRILL ?= db-down
 TARGET ?= acceptance
 .DEFAULT_GOAL := help
 OURS = help doctor up verify status logs recover backup restore halt destroy report drill drills prove acceptance \
-	guarantees test containers signals sabotage machines lab images bench build clean
+	guarantees test life containers signals sabotage machines lab images bench build clean
 # whatever else stands behind `make drill` are names of drills: make drill mid-flight
 NAMES := $(if $(filter drill,$(MAKECMDGOALS)),$(filter-out $(OURS),$(MAKECMDGOALS)))
 # the longest first, so that none is left alone at the end
-LONG = verifier/test/process.test.ts infra/test/process-upgrade.test.ts infra/test/process-trouble.test.ts infra/test/process.test.ts verifier/test/verify.test.ts
-SHORT = $(filter-out $(LONG) infra/test/docker% infra/test/machine%,$(wildcard $(addsuffix /test/*.test.ts,verifier infra service)))
-TESTS = $(foreach file,$(LONG) $(SHORT),$(subst /test/,/dist/test/,$(file:.ts=.js)))
+LONG = verifier/test/process.test.ts infra/test/process-trouble.test.ts infra/test/process.test.ts verifier/test/verify.test.ts
+# what happens to a system in its life: these take minutes, and some need root and a loop device
+LIFE = infra/test/process-upgrade.test.ts infra/test/backup.test.ts infra/test/process-disk.test.ts verifier/test/power-cut.test.ts
+SHORT = $(filter-out $(LONG) $(LIFE) infra/test/docker% infra/test/machine%,$(wildcard $(addsuffix /test/*.test.ts,verifier infra service)))
+compiled = $(foreach file,$(1),$(subst /test/,/dist/test/,$(file:.ts=.js)))
+run-tests = node --test --test-reporter=./verifier/dist/test/quiet-reporter.js --test-timeout=$(TEST_MS) --test-concurrency=3 $(call compiled,$(1))
 # each file has this long; the longest takes a tenth of it where nothing else runs
 TEST_MS = 600000
 MAKEFLAGS += --no-print-directory
@@ -42,7 +45,7 @@ backup: infra/dist/cli.js ## every order in one file that destroy leaves alone; 
 
 restore: export CALLER = $(PWD)
 restore: infra/dist/cli.js ## bring a backup into a stack without orders: make restore FILE=…
-	@cd "$$CALLER" && "$(CURDIR)/infra/control" restore "$$FILE"
+	@case "$$FILE" in '' | /*) ;; *) FILE=$$CALLER/$$FILE ;; esac; infra/control restore "$$FILE"
 
 halt: infra/dist/cli.js ## stop services first, then machines; the data is kept
 	@infra/control halt
@@ -72,8 +75,11 @@ guarantees: build ## every guarantee with its proofs, and when they were last se
 
 #@
 #@ Development
-test: build ## every test that needs neither container engine nor hypervisor
-	@node --test --test-reporter=./verifier/dist/test/quiet-reporter.js --test-timeout=$(TEST_MS) --test-concurrency=3 $(TESTS)
+test: build ## every test that needs neither container engine nor hypervisor, but those of life
+	@$(call run-tests,$(LONG) $(SHORT))
+
+life: build ## tests of upgrades, backups, power cuts and full disks on plain processes (root)
+	@$(call run-tests,$(LIFE))
 
 containers: build ## every test of the container platform; needs an engine
 	@node --test --test-reporter=spec --test-timeout=3600000 --test-concurrency=1 $(patsubst infra/test/%.ts,infra/dist/test/%.js,$(wildcard infra/test/docker*.test.ts))

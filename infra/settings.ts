@@ -145,7 +145,7 @@ function parseReasons(text: string): { is: Map<string, Reason> } | string {
 /** No run hides what it was given: also what the file does not know, or knows with another value. */
 function tellRelaxed(env: Env, reasons: ReadonlyMap<string, Reason>): string[] {
   const isRelaxed = (name: string, value: string) => name === 'SCALE' ? Number(value) > 1
-    : name === 'KILLS' ? Number(value) < 3 : name !== 'ORDERS_STAND_INS' || value === '1';
+    : name === 'KILLS' ? Number(value) < 5 : name !== 'ORDERS_STAND_INS' || value === '1';
   return ['SCALE', 'KILLS', 'ORDERS_STAND_INS', ...serviceSettings].flatMap(name => {
     const value = env[name]?.trim() ?? '';
     if (value === '' || !isRelaxed(name, value)) return [];

@@ -50,7 +50,9 @@ const faults = {
       create or replace trigger orders_disk_full before insert on orders
         for each statement execute function orders_disk_full();
       commit;`,
-    recover: 'drop function if exists orders_disk_full() cascade;',
+    recover: `drop function if exists orders_disk_full() cascade;
+      select 'alter table orders reset (autovacuum_enabled)' from pg_class
+      where oid = to_regclass('orders') and 'autovacuum_enabled=off' = any (reloptions) \\gexec\n`,
     inPlace: "select to_regproc('orders_disk_full') is not null;",
   },
   // They lie in a schema aside, with every order that comes later. A second time puts those aside too.
@@ -145,29 +147,29 @@ export const writable = 'set default_transaction_read_only = off;\n';
  */
 export const recoverAll = databaseFaults.map(name => rows[name].recover).join('\n');
 
-// As many orders as it takes until not one more has room, none of which is committed: the pages of the table have room
-// of their own when the disk has none. Each is tried in a transaction within, and those of WAL that is there remain.
-const filling = `do $$
-  declare failed int := 0;
-  begin
-    while failed < 300 loop
-      begin
-        insert into orders (order_id, symbol, side, qty, idempotency_key)
-          values (gen_random_uuid(), 'ZZFULL', 'buy', 1, gen_random_uuid());
-        failed := 0;
-      exception when disk_full then failed := failed + 1;
-      end;
-    end loop;
-    raise exception 'the table is full';
-  end $$;`;
+// Orders that are never committed, until not one more has room: the pages of the table have room of their own when the
+// disk has none. One that finds room there and none in an index has still used it up. A transaction each, since those
+// within another would soon need room for themselves.
+const insert = (many: number): string => `insert into orders (order_id, symbol, side, qty, idempotency_key)
+  select gen_random_uuid(), 'ZZFULL', 'buy', 1, gen_random_uuid() from generate_series(1, ${many});`;
+const filling = `set log_min_messages = fatal;
+\\set ON_ERROR_STOP 0
+${`begin; ${insert(100)} rollback;\n`.repeat(600)}
+\\set ON_ERROR_STOP 1
+do $$ begin
+  ${insert(1)}
+  raise exception 'an order had room still';
+exception when disk_full then null;
+end $$;`;
 
 /** Fills the disk of a database, then its table, so that from now on each new order fails. */
 export async function fillTable({ sql }: Superuser, disk: Pick<LoopDisk, 'fill' | 'isFull'>): Promise<void> {
   // WAL begins a new file while there is room for one, for what is turned away is written about; later it would panic
   if (!await disk.isFull()) await sql('checkpoint; select pg_switch_wal(); checkpoint;');
+  // what was not committed is swept out of the way otherwise
+  await sql('alter table orders set (autovacuum_enabled = off);');
   await disk.fill();
-  const said = await sql(filling).then(() => 'nothing', (error: unknown) => String(error));
-  if (!said.includes('the table is full')) throw new Error(`the table could not be filled: ${said}`);
+  await sql(filling);
 }
 
 /** Throws when it could not be made within `deadlineMs`. */

@@ -36,7 +36,7 @@ export async function examine(context: Context, { memory, targets }: Remembered)
     { of: 'host', name: 'memory of up', ...unknown(remembered) },
   ];
   const sorted = (['host', ...platformNames] as const).flatMap(name => checks.filter(({ of }) => of === name));
-  const good = settings.platform === undefined ? Object.values(usable).includes(true) : usable[settings.platform];
+  const good = usable[takes.platform];
   return { usable, takes, good, checks: [...first, ...sorted] };
 }
 

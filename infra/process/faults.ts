@@ -196,7 +196,7 @@ function fullDisk(bySql: Own, { settings }: Context): Own {
       await stack.cluster.disk.free();
       // one that ended for want of room is started again by its supervisor
       await until(async () => await isDown('database')(stack) ? undefined : true, settings.scaled(HEAL_MS));
-      await stack.startDatabase();
+      await bySql.recover(stack);
     },
     inPlace: async stack => await hasDisk(stack) ? stack.cluster.disk.isFull() : bySql.inPlace(stack),
   };

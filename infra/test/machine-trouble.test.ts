@@ -10,7 +10,7 @@ const HOUR_MS = 3_600_000;
 /** The clocks of host and machine agree as far as an emulated one keeps pace. */
 const APART_MS = 600_000;
 
-test('machines in trouble', { skip: missing, timeout: 3_600_000 }, async t => {
+test('machines in trouble', { skip: missing, timeout: 5_400_000 }, async t => {
   const { address, base, step, status, find } = await openMachines(t);
   const key = randomUUID();
   let order: Order = { order_id: '' };
@@ -71,7 +71,7 @@ test('machines in trouble', { skip: missing, timeout: 3_600_000 }, async t => {
   await step('the engine killed: verify has a verdict, make up brings it back', async () => {
     await asRoot('systemctl kill -s KILL docker');
     const said = await told('make verify');
-    assert.match(said, /^# verdict: /m);
+    assert.match(said, /^# verdict: (?!none)/m);
     t.diagnostic(`the engine just killed: ${/^# verdict: .*/m.exec(said)?.[0]}`);
     await typed('make up');
     await green();

@@ -9,7 +9,7 @@ import { root } from './stack.ts';
 import { exit, missing, openMachines, scale, told, typed } from './typed.ts';
 import type { Order } from './typed.ts';
 
-test('the machines', { skip: missing, timeout: 3_600_000 }, async t => {
+test('the machines', { skip: missing, timeout: 5_400_000 }, async t => {
   const { address, base, step, status, find, nodes, second } = await openMachines(t);
   let order: Order = { order_id: '' };
 

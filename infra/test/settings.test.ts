@@ -84,7 +84,7 @@ test('what makes a run easier than the product is told, with its reason or as wh
     'relaxed: SCALE=13 (10 in the file): emulated', 'relaxed: KILLS=1: slow',
     'relaxed: ORDERS_STAND_INS=1, given for this run', 'relaxed: WATCHDOG_MS=1, given for this run',
   ]);
-  assert.deepEqual(told({ SCALE: '0.5', KILLS: '4', ORDERS_STAND_INS: '0' }), [], 'harder, or the product as it is');
+  assert.deepEqual(told({ SCALE: '0.5', KILLS: '5', ORDERS_STAND_INS: '0' }), [], 'harder, or the product as it is');
   assert.deepEqual(told({ ORDERS_RELAXED: '', READY_TIMEOUT_MS: '900' }), [
     'relaxed: READY_TIMEOUT_MS=900, given for this run',
   ]);

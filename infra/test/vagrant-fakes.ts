@@ -52,7 +52,7 @@ code=0
 case $verb in
   status) if [ -s "$FAKE/prints" ]; then cat "$FAKE/prints"; exit; fi
     for node in control worker1 worker2; do
-      echo "17,$node,metadata,provider,fake"
+      echo "17,$node,provider-name,libvirt"
       echo "17,$node,state,$(cat "$FAKE/machine.$node" 2>/dev/null || echo not_created)"
     done ;;
   ssh-config) for node; do printf 'Host %s\\n  HostName 127.0.0.1\\n\\n' "$node"; done ;;
@@ -67,6 +67,12 @@ case $verb in
     echo "==> $node: $verb"; echo "==> $node:  -- Memory: 1024M"; echo "    $node: a progress bar"; done ;;
 esac
 exit $code`,
+  virsh: `FAKE='${folder}'
+echo "virsh $*" >> "$FAKE/calls"
+if (: >&3) 2>/dev/null; then echo 'and its daemons keep the lock' >> "$FAKE/calls"; fi
+for domain; do :; done
+[ "$(cat "$FAKE/machine.\${domain#orders_}")" = running ] || { echo "error: no domain $domain" >&2; exit 1; }
+echo shutoff > "$FAKE/machine.\${domain#orders_}"`,
   // A VM's shell is a shell in the VM's folder. The session is a file.
   ssh: `FAKE='${folder}'
 while [ $# -gt 0 ]; do case $1 in

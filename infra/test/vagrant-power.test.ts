@@ -14,8 +14,8 @@ test('power-cut switches one machine off without asking it, and recover starts i
   await calls();
   assert.deepEqual(await fault.inject(control), done);
   assert.deepEqual(await fault.inject(control), done, 'it may be cut twice');
-  assert.deepEqual(await calls(), ['vagrant status --machine-readable', 'vagrant halt -f control',
-    'vagrant status --machine-readable']);
+  assert.deepEqual(await calls(), ['vagrant status --machine-readable', 'vagrant status --machine-readable',
+    'virsh -q -c qemu:///system destroy orders_control', 'vagrant status --machine-readable']);
   assert.deepEqual([await fault.inPlace(control), await fault.inPlace(worker1)], [true, false]);
   assert.equal((await vagrant().targets([control])).length, 1, 'nobody has halted it');
   await calls();
@@ -40,12 +40,16 @@ test('recover without a fault starts a machine that was cut, and starts none tha
   assert.deepEqual(await calls(), []);
 });
 
-test('a machine that Vagrant cannot switch off is a failure, and a disk of its own is refused', async t => {
+test('a machine that cannot be switched off is a failure, and a disk of its own is refused', async t => {
   const { vagrant, calls, control, set } = await openHost(t);
   await vagrant().up([control]);
-  await set('fails', 'halt\n');
-  const outcome = await vagrant().faults['power-cut'].inject(control);
-  assert.ok('failed' in outcome, JSON.stringify(outcome));
+  const status = (provider: string) => `17,control,state,running\n17,control,provider-name,${provider}\n`;
+  for (const [provider, why] of [['hyperv', /hyperv cannot be cut/], ['virtualbox', /^VBoxManage failed: /]] as const) {
+    await set('prints', status(provider));
+    const outcome = await vagrant().faults['power-cut'].inject(control);
+    assert.match('failed' in outcome ? outcome.failed : JSON.stringify(outcome), why);
+  }
+  await set('prints', '');
   await calls();
   const refused = await vagrant({ ORDERS_DISK_MB: '256' }).up([control]);
   assert.ok('failed' in refused && refused.failed.includes('the whole machine is cut'), JSON.stringify(refused));

@@ -82,7 +82,8 @@ export function openGuest({ context, machines, folder, stacks }: Surroundings, n
         owner: 'vagrant', firewall: true, settings: { ...settings, given: {} }, say,
       });
     },
-    hasStack: () => existsSync(fileOf('stack')),
+    // the port is all that the former version of this file has left
+    hasStack: () => existsSync(fileOf('stack')) || existsSync(fileOf('port')),
     isUp: () => existsSync(fileOf('up')),
     markBegun: () => write(['stack', '']),
     markUp: port => write(['port', String(port)], ['up', '']),

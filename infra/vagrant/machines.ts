@@ -9,7 +9,7 @@ export type Machines = {
   up: (nodes: readonly string[], provision: boolean) => Promise<Outcome>;
   halt: (nodes: readonly string[]) => Promise<Outcome>;
   /** Off at once, as when its power goes: nothing in it hears of it. */
-  cut: (nodes: readonly string[]) => Promise<Outcome>;
+  cut: (node: string) => Promise<Outcome>;
   destroy: (nodes: readonly string[]) => Promise<Outcome>;
   /** What Vagrant calls the state of each: `running`, `poweroff`, `shutoff`, `not_created` … */
   states: (nodes: readonly string[]) => Promise<Outcome<Map<string, string>>>;
@@ -23,6 +23,11 @@ const alone = ['sh', '-c', '"$@" 3>&-; exit $?', 'sh'];
 /** A first `up` fetches a box and Debian packages. */
 const ACT_MS = 45 * 60_000;
 const LOOK_MS = 120_000;
+/** By provider, with the names of the Vagrantfile: `vagrant halt -f` would ask a guest of libvirt to end in order. */
+const switchOff: Readonly<Record<string, (node: string) => string[]>> = {
+  libvirt: node => ['virsh', '-q', '-c', 'qemu:///system', 'destroy', `orders_${node}`],
+  virtualbox: node => ['VBoxManage', 'controlvm', `orders-${node}`, 'poweroff'],
+};
 
 export function openMachines({ settings, local, say }: Context): Machines {
   const vagrant = (words: readonly string[], deadlineMs: number, onLine?: (line: string) => void) =>
@@ -46,10 +51,19 @@ export function openMachines({ settings, local, say }: Context): Machines {
     if (ended.code === 0) return parse(ended.stdout);
     return { failed: `vagrant ${words[0]} failed: ${complaints(ended).join(' ')}` };
   };
+  const cut = async (node: string): Promise<Outcome> => {
+    const told = await look(['status', '--machine-readable'], text => parseStates(text, [node], 'provider-name'));
+    if (!('done' in told)) return told;
+    const provider = told.done.get(node) ?? '';
+    const argv = switchOff[provider]?.(node);
+    if (argv === undefined) return { failed: `the power of a machine of ${provider} cannot be cut from here` };
+    const ended = await local.run([...alone, ...argv], { deadlineMs: settings.scaled(LOOK_MS) });
+    return ended.code === 0 ? { done: undefined } : { failed: `${argv[0]} failed: ${complaints(ended).join(' ')}` };
+  };
   return {
+    cut,
     up: (nodes, provision) => act('up', ...provision ? ['--provision'] : [], ...nodes),
     halt: nodes => act('halt', ...nodes),
-    cut: nodes => act('halt', '-f', ...nodes),
     destroy: nodes => act('destroy', '-f', ...nodes),
     states: nodes => look(['status', '--machine-readable'], text => parseStates(text, nodes)),
     sshConfigs: nodes => look(['ssh-config', ...nodes], text => parseSshConfigs(text, nodes)),
@@ -68,14 +82,14 @@ function complaints({ stdout, stderr, code }: Run): string[] {
 }
 
 /** Lines `TIME,NODE,state,STATE` among others. Of every node that was asked for exactly one state is to be there. */
-export function parseStates(text: string, nodes: readonly string[]): Outcome<Map<string, string>> {
+export function parseStates(text: string, nodes: readonly string[], type = 'state'): Outcome<Map<string, string>> {
   const rows = text.split(/\r?\n/).map(line => line.split(','));
-  const told = rows.filter(([time = '', , type]) => /^\d+$/.test(time) && type === 'state');
+  const told = rows.filter(([time = '', , kind]) => /^\d+$/.test(time) && kind === type);
   const states = new Map<string, string>();
   for (const node of nodes) {
     const seen = new Set(told.filter(([, name]) => name === node).map(([, , , state = '']) => state));
     const [state = ''] = seen;
-    if (seen.size !== 1 || !/^[a-z_]+$/.test(state)) return unreadable('status', `no one state of ${node}`, text);
+    if (seen.size !== 1 || !/^[a-z_]+$/.test(state)) return unreadable('status', `no one ${type} of ${node}`, text);
     states.set(node, state);
   }
   return { done: states };

@@ -119,7 +119,7 @@ export function openVagrant(context: Context, stacks = ours): Platform {
     inject: async node => {
       await guestOf(node).host.hangUp();
       return answered(async () => {
-        const cut = await isOff(node) ? { done: undefined } : await machines.cut([node.name]);
+        const cut = await isOff(node) ? { done: undefined } : await machines.cut(node.name);
         return 'done' in cut ? { done: undefined } : cut;
       });
     },

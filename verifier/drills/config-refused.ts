@@ -24,7 +24,7 @@ export const configRefused: Drill = {
     looksLike: 'the service ends at once with exit code 78 and lists every complaint on stderr; '
       + 'it is not started again and again.',
     means: 'a required variable is missing, malformed or misspelt.',
-    takes: 'about 5 s, 30 s in containers',
+    takes: 'about 5 s, 17 s in containers',
     byHand: '`infra/control inject config-refused PORT missing`',
     backToNormal: 'nothing to undo: the drill spoils only a throw-away second instance. '
       + 'In production: correct the setting that is named, then `make up`.',

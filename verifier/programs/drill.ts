@@ -26,7 +26,7 @@ import { findTargets } from './targets.ts';
 
 const usage = `usage: drill NAME… | all | --list | --describe [NAME…] | recover
   NODE= picks the node (one that is up), PLATFORM= the platform (the one that is up), SCALE= stretches every deadline,
-  KILLS= is for mid-flight (3), STRICT=1 takes no skip
+  KILLS= is how often mid-flight kills (3) and power-cut cuts (5), STRICT=1 takes no skip
 Exit 0 held, 1 broken, 2 could not run.`;
 
 /** `verify` is the file (a URL) of that program; `name` is what its evidence is called. */

@@ -22,7 +22,7 @@ export function acceptanceVerdict(points: readonly Point[], fault: string | null
  */
 export const drillsOfTheList = [
   'bad-credentials', 'db-down', 'mid-flight', 'port-closed', 'config-refused', 'process-killed', 'drain',
-  'restart-keeps-orders',
+  'restart-keeps-orders', 'power-cut',
 ] as const;
 
 export type Acceptance = {

@@ -15,7 +15,7 @@ import { openRealStack } from './real-stack.ts';
 
 const program = fileURLToPath(new URL('../drill.js', import.meta.url));
 const clusterProgram = join(root, 'infra/dist/process/database/cluster-program.js');
-const isPossible = process.platform === 'linux' && process.getuid?.() === 0 && existsSync('/dev/loop0');
+const isPossible = process.platform === 'linux' && process.getuid?.() === 0 && existsSync('/dev/loop-control');
 const skip = isPossible ? false : 'a disk of its own needs Linux, root and loop devices';
 
 test('power-cut', { skip }, async t => {

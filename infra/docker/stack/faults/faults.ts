@@ -252,7 +252,7 @@ function fullDisk(row: Row): Row {
       while ((await see(engine, 'db')).status === 'restarting' && performance.now() < end) {
         await pause(settings.scaled(200));
       }
-      await mendDatabase(engine, isUp);
+      await row.recover(engine, isUp);
     },
     inPlace: async engine => await hasDisk(engine) ? diskOf(engine).isFull() : row.inPlace(engine),
   };
