@@ -12,9 +12,9 @@ import { restoreBackup } from './restore.ts';
 export type Backups = {
   /**
    * One file with every order of the node, however many come meanwhile. Waits for other backups only; a drill may be
-   * at work, but not with a fault that takes orders or their tables away.
+   * at work, but not with a fault that takes orders or their tables away. `into`: a folder that is not the operator's.
    */
-  backup: (node: string) => Promise<Outcome<Backup>>;
+  backup: (node: string, into?: string) => Promise<Outcome<Backup>>;
   /** Into a node that is up and has no order. Throws Misunderstood for a path that is no file. */
   restore: (node: string, file: string) => Promise<Outcome<Restored>>;
 };
@@ -40,15 +40,15 @@ export function openBackups({ context, turns, nodeOf, started, inPlace }: Backup
   };
   return {
     // Its own lock, where the file goes: no verb waits for a dump of minutes, and two state folders may share a folder.
-    backup: async name => {
+    backup: async (name, into = folder) => {
       const node = nodeOf(name);
-      await mkdir(folder, { recursive: true, mode: 0o700 });
-      return turns.alongside(join(folder, `.${name}.lock`), `backup ${name}`, () => answered(async () => {
+      await mkdir(into, { recursive: true, mode: 0o700 });
+      return turns.alongside(join(into, `.${name}.lock`), `backup ${name}`, () => answered(async () => {
         const opened = await open(node);
         if ('failed' in opened) return opened;
         const fault = (await inPlace(opened.platform, node)).find(one => tableFaults.includes(one));
         if (fault !== undefined) return { failed: `${name}: no backup while ${fault} is in place: make recover first` };
-        return { done: await takeBackup({ ...opened, folder, commit: await revisionOf(context) }) };
+        return { done: await takeBackup({ ...opened, folder: into, commit: await revisionOf(context) }) };
       }));
     },
     restore: async (name, file) => {

@@ -65,7 +65,10 @@ function parseAnswer({ node }: Target, [code = '', said = '']: readonly string[]
   const text = Buffer.from(said, 'base64').toString('utf8');
   const [, status, body] = /^HTTP\/1\.1 (\d{3}) [^]*?\r\n\r\n([^]*)$/.exec(text) ?? [];
   const [, instance] = /"instance_id":"([^"]+)"/.exec(body ?? '') ?? [];
-  if (code === '0' && status !== undefined) return { node, status: Number(status), instance_id: instance ?? 'nobody' };
+  if (code === '0' && status !== undefined) {
+    if (instance === undefined) return { node, trouble: `${status} without an instance_id` };
+    return { node, status: Number(status), instance_id: instance };
+  }
   const words = text.trim().split('\n')[0]?.replace(/^bash: (line \d+: )?/, '') ?? '';
   return { node, trouble: code === '124' ? 'no answer in time' : words || `exit ${code}` };
 }

@@ -40,7 +40,7 @@ export const backupRestores: Drill = {
         { name: 'meanwhile', checks: staysObservable(experiment) },
       ],
       recovery: { name: 'recovery', checks: [restored(experiment, taken), putBack(experiment)] },
-      afterwards: [reckon(experiment), { name: 'tidy', checks: [removed(taken)] }],
+      afterwards: [reckon(experiment), { name: 'tidy', checks: [removed(experiment, taken)] }],
     };
   },
 };
@@ -54,14 +54,17 @@ const answered = ({ load, attempts }: Experiment): Attempt[] => [...load.attempt
 
 function isTaken(experiment: Experiment, taken: Taken): Check {
   return { id: 'taken', claim: 'a backup is taken while sixteen writers post orders', run: async say => {
-    const { load, control, target, timeline } = experiment;
+    const { load, control, target, timeline, backups, kept } = experiment;
     await load.start();
     try {
       await promised(experiment, 200);
       taken.before = answered(experiment);
       timeline.mark('backup');
-      const { file, orders, bytes, ms } = taken.backup = done('backup', await control.backup(target.node));
+      const { file, orders, bytes, ms } = taken.backup = done('backup', await control.backup(target.node, backups));
+      kept.add(file);
       say(`${file}: ${counted(orders, 'order')} in ${bytes} bytes, made and read back in ${ms} ms`);
+      const wanted = new Set(taken.before.map(({ orderId }) => orderId)).size;
+      if (orders < wanted) throw new Broken(`backup: wanted the ${wanted} orders promised before it, saw ${orders}`);
       await promised(experiment, 50);
     } finally {
       await load.stop();
@@ -147,6 +150,9 @@ function putBack(experiment: Experiment): Check {
   } };
 }
 
-function removed(taken: Taken): Check {
-  return { id: 'removed', claim: 'the backup of this drill is removed', run: () => discard(taken.backup?.files ?? []) };
+function removed({ kept }: Experiment, taken: Taken): Check {
+  return { id: 'removed', claim: 'the backup of this drill is removed', run: async () => {
+    await discard(taken.backup?.files ?? []);
+    kept.clear();
+  } };
 }

@@ -7,6 +7,7 @@ import { register } from '../results/registry.ts';
 import type { Stage } from '../results/registry.ts';
 import { NotPossible } from './experiment.ts';
 import type { Experiment } from './experiment.ts';
+import { tellKept } from './reckoning.ts';
 import { soundAfter, soundBefore } from './steady-state.ts';
 import type { Successor } from './steady-state.ts';
 import { tellTimeline } from './timeline.ts';
@@ -67,11 +68,13 @@ export async function runDrill(t: TestContext, drill: Drill, experiment: Experim
     },
   };
   const rungs = rungsOf(drill, experiment);
+  let red: string | null = null;
   try {
-    await climb(stage, rungs, { id: { node: target.node, drill: drill.name }, label: drill.name, strict });
+    red = await climb(stage, rungs, { id: { node: target.node, drill: drill.name }, label: drill.name, strict });
   } finally {
     await experiment.close().finally(() => undoLeft(experiment, line => t.diagnostic(line)));
   }
+  if (red !== null && notPossible === undefined) experiment.kept.forEach(file => t.diagnostic(tellKept(file)));
   if (experiment.begun) tellTimeline(experiment.timeline).forEach(line => t.diagnostic(line));
   t.diagnostic(`${drill.name} took ${Math.round(performance.now() - began)} ms`);
   if (notPossible !== undefined) t.skip(`not run: ${notPossible}`);

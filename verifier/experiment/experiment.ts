@@ -39,6 +39,10 @@ export type Experiment = {
   readonly strict: boolean;
   /** How many times a drill that kills does so, when that was said. */
   readonly kills: number | undefined;
+  /** Where its backups go, out of the operator's way; `destroy` removes it. */
+  readonly backups: string;
+  /** Files that it has left to be looked at, which the report says at the end. */
+  readonly kept: Set<string>;
   readonly api: Api;
   /** Sixteen writers and their log; nobody writes before its `start`. */
   readonly load: Load;
@@ -103,6 +107,7 @@ export function openExperiment(given: ExperimentOptions): Experiment {
   };
   return {
     target, control, scaled, strict, kills, api, load, measured: [], place, tellLadder, find: api.find,
+    backups: backupsOf(state, node), kept: new Set(),
     verify: (expect = 'ready') => given.verify(expect),
     proveSound: () => proveSound(given),
     begin: async facts => {
@@ -136,6 +141,11 @@ export function openExperiment(given: ExperimentOptions): Experiment {
       await opened?.timeline.stop();
     },
   };
+}
+
+/** Beside the writers' logs, which are the drills' as well. */
+export function backupsOf(state: string, node: string): string {
+  return join(state, 'writers', node, 'backups');
 }
 
 /** Gives what was done, or throws: NotPossible as such, Broken after any other failure. */

@@ -29,12 +29,18 @@ export function injectFault(experiment: Experiment, fault: FaultName): Rung[] {
     say(`inject ${fault} took ${ms} ms`);
   } };
   const inPlace: Check = { id: 'in-place', claim: `${fault} is in place`, run: async say => {
-    const { control, target: { node } } = experiment;
-    const seen = await control.faultsInPlace([node]);
     say(`the database is ${(await experiment.facts()).db.state}`);
-    if (!seen.some(entry => entry.fault === fault)) throw new Broken(`${fault}: wanted it in place, saw nothing of it`);
+    await seeInPlace(experiment, fault);
   } };
   return [{ name: 'fault', checks: [injected] }, { name: 'real', checks: [inPlace] }];
+}
+
+/** Throws Broken when a look does not find it. */
+export async function seeInPlace(
+  { control, target: { node } }: Pick<Experiment, 'control' | 'target'>, fault: FaultName,
+): Promise<void> {
+  const seen = await control.faultsInPlace([node]);
+  if (!seen.some(entry => entry.fault === fault)) throw new Broken(`${fault}: wanted it in place, saw nothing of it`);
 }
 
 /** Alive and observable all the time; readiness and orders as they must be. `more` is looked at after these. */
@@ -58,13 +64,13 @@ export function refusesMeanwhile(experiment: Experiment, reasons: readonly strin
 /** TCP is held and health is 200 all the time. */
 export function staysObservable(experiment: Experiment): Check[] {
   return [tcpHeld(experiment), { id: 'health-200', claim: 'health is 200', run: async say => {
-    onlyGood(experiment, 'health');
+    await holds(experiment, 'health');
     say(`health took ${slowest(duringFault(experiment.timeline, 'health', 'inject'))} ms at most`);
   } }];
 }
 
 export function tcpHeld(experiment: Experiment): Check {
-  return { id: 'tcp-held', claim: 'TCP is accepted and held', run: async () => onlyGood(experiment, 'tcp') };
+  return { id: 'tcp-held', claim: 'TCP is accepted and held', run: () => holds(experiment, 'tcp') };
 }
 
 /** A process that does nothing answers nobody. */
@@ -197,6 +203,16 @@ async function enough(experiment: Experiment, probe: ProbeName, many: number, fr
     look: async () => duringFault(experiment.timeline, probe, 'injected').filter(sample => sample.fromMs >= fromMs),
     good: samples => samples.length >= many, tell: samples => `${samples.length}: ${wordsOf(samples)}`,
   });
+}
+
+/** A fault may be injected sooner than the next look. */
+async function holds(experiment: Experiment, probe: ProbeName): Promise<void> {
+  const { wait, timeline } = experiment;
+  await wait({
+    what: probe, wanted: 'a look while the fault is in place', withinMs: 10_000,
+    look: async () => duringFault(timeline, probe, 'inject').length, good: many => many > 0, tell: many => `${many}`,
+  });
+  onlyGood(experiment, probe);
 }
 
 /**

@@ -1,5 +1,6 @@
 // What was promised during a drill is there, once, and nothing else: for the writers, and for the probe `write`.
-import { rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Broken } from '../checks/climb.ts';
 import type { Check, Rung } from '../checks/climb.ts';
 import type { Experiment } from './experiment.ts';
@@ -71,6 +72,25 @@ export function nothingLost(experiment: Experiment): Check {
 /** Files that a drill which held leaves nobody to look at. */
 export async function discard(files: readonly string[]): Promise<void> {
   for (const file of files) await rm(file, { force: true });
+}
+
+/**
+ * Begins to watch a folder of drills' backups. At the end those that came since are removed, or said where they are for
+ * somebody to look at.
+ */
+export async function watchBackups(folder: string): Promise<(isNeeded: boolean) => Promise<string[]>> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const files = async () => (await readdir(folder)).filter(name => name.startsWith('orders-'));
+  const before = await files();
+  return async isNeeded => {
+    const since = (await files()).filter(name => !before.includes(name)).map(name => join(folder, name));
+    if (!isNeeded) await discard(since);
+    return isNeeded ? since.filter(file => file.endsWith('.dump')).map(tellKept) : [];
+  };
+}
+
+export function tellKept(file: string): string {
+  return `kept: ${file}, the backup that the drill took; make destroy removes it`;
 }
 
 /** What is lost, changed, doubled or there against what was answered, in words; undefined when nothing is. */

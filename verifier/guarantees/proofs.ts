@@ -28,7 +28,7 @@ export function lastSeen(proof: Proof, runs: readonly Result[]): LastSeen {
 
 /**
  * Every proof that did not run exactly once and hold in the last acceptance, with what was seen instead. A drill that
- * is not on its list has to have held when it was last run.
+ * is not on its list has to have held when it was last run for that commit on that platform.
  */
 export function unprovenIn(guarantees: readonly Guarantee[], runs: readonly Result[]): string[] {
   const acceptance = runs.findLast(({ program }) => program === 'acceptance');
@@ -37,7 +37,8 @@ export function unprovenIn(guarantees: readonly Guarantee[], runs: readonly Resu
   const proofs = new Map(guarantees.flatMap(({ proofs: all }) => all.map(proof => [nameOf(proof), proof] as const)));
   return [...proofs].flatMap(([name, proof]) => {
     const wrong = 'test' in proof ? undefined : 'check' in proof ? wrongCheck(proof, own)
-      : 'drill' in proof && !isListed(proof.drill, acceptance) ? wrongLast(proof, runs) : wrongOnce(proof, own);
+      : 'drill' in proof && !isListed(proof.drill, acceptance) ? wrongLast(proof, runs, acceptance)
+        : wrongOnce(proof, own);
     return wrong === undefined ? [] : [`${name}: ${wrong}`];
   });
 }
@@ -51,10 +52,17 @@ function wrongCheck(proof: Proof, runs: readonly Result[]): string | undefined {
   if (green.length === 0) return 'no verification was green';
   const all = green.flatMap(run => pointsOf(proof, run));
   const on = (run: Result, node: string) => pointsOf(proof, run).filter(({ id }) => id.node === node);
-  const perNode = green.flatMap(run => run.nodes.map(node => on(run, node)));
+  const perNode = green.flatMap(run => nodesOf(proof, run).map(node => on(run, node)));
   const wrong = lookedAt(all).length === 0 ? all : perNode.find(points => points.length !== 1);
   if (wrong !== undefined) return `wanted once for each node, ${tell(wrong)}`;
   return lookedAt(all).every(({ held }) => held) ? undefined : 'it did not hold';
+}
+
+/** With NODE=all the nodes of a run are all machines, also those on which no service was asked for. */
+function nodesOf(proof: Proof, { nodes, points }: Result): string[] {
+  const isOnline = 'check' in proof && proof.check.startsWith('online/');
+  const isAlike = (rung?: string) => rung !== 'journal' && (rung === 'online') === isOnline;
+  return nodes.filter(node => points.some(({ id }) => id.node === node && isAlike(id.rung)));
 }
 
 function wrongOnce(proof: Proof, runs: readonly Result[]): string | undefined {
@@ -67,10 +75,17 @@ function isListed(drill: string, acceptance: Result): boolean {
   return acceptance.points.some(({ id }) => id.rung === 'drills' && id.check === drill);
 }
 
-function wrongLast(proof: Proof, runs: readonly Result[]): string | undefined {
-  const { last } = lastSeen(proof, runs);
-  if (last === undefined) return 'it is on no list of make acceptance, and was not seen yet: make drills';
-  return last.held ? undefined : `it did not hold at ${last.started}`;
+/** What ran elsewhere, or of another commit, says nothing of what was accepted; nor does an unknown commit. */
+function wrongLast(proof: Proof, runs: readonly Result[], { platform, commit }: Result): string | undefined {
+  const where = `on ${platform ?? 'an unknown platform'} for commit ${commit ?? 'unknown'}`;
+  const own = runs.filter(run => platform !== null && commit !== null
+    && run.platform === platform && run.commit === commit && pointsOf(proof, run).length > 0);
+  const last = own.at(-1);
+  if (last === undefined) return `it is on no list of make acceptance, and was not seen yet ${where}: make drills`;
+  const points = pointsOf(proof, last);
+  const skipped = points.find(({ skip }) => skip !== undefined);
+  if (skipped !== undefined) return `it was not run at ${last.started}: ${skipped.skip}`;
+  return points.every(({ held }) => held) ? undefined : `it did not hold at ${last.started}`;
 }
 
 function tell(points: readonly Point[]): string {

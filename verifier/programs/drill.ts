@@ -6,7 +6,8 @@ import { describeBudgets, describeDrill, drills, listDrills, pickDrills } from '
 import { openEvidence } from '../evidence/evidence.ts';
 import { runDrill } from '../experiment/drill.ts';
 import type { Drill } from '../experiment/drill.ts';
-import { openExperiment } from '../experiment/experiment.ts';
+import { backupsOf, openExperiment } from '../experiment/experiment.ts';
+import { watchBackups } from '../experiment/reckoning.ts';
 import { startAgain, undoFaults } from '../experiment/undo.ts';
 import { watchedOf } from '../experiment/watched.ts';
 import type { Expect, Options } from '../options.ts';
@@ -125,6 +126,7 @@ async function superviseChild(
   onSignals(name => say(`${name}: undoing what was broken first, please wait`));
   let halted = false;
   const ladders = new Map<string, Ladder>();
+  const endBackups = await watchBackups(backupsOf(options.state, node));
   const evidence = await openEvidence({ name: program.name ?? 'drill', env: program.env, root, options, control });
   const report = await runTests(program.file, names, evidence.watch({
     env: { ...program.env, NODE: node },
@@ -141,6 +143,8 @@ async function superviseChild(
   // only what this drill has halted, and did not come to start
   if (halted) undone.push(await startAgain(control, node));
   undone.flatMap(({ said }) => said).forEach(say);
+  const isNeeded = report.exit === 1 || brokenOf(report.points).length > 0 || undone.some(({ whole }) => !whole);
+  (await endBackups(isNeeded)).forEach(say);
   // whatever was left for the parent to undo, the drill did not come to its end
   const late = undone.some(({ said, whole }) => !whole || (report.exit === 0 && said.length > 0));
   const notRun = report.exit === 0 && report.points.filter(isDrill).every(({ skip }) => skip !== undefined);

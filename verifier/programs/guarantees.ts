@@ -15,7 +15,7 @@ import { root } from './program.ts';
 const usage = `usage: node verifier/dist/guarantees.js
 Prints every guarantee of the specification and README with its proofs: when, where and how each was last seen.
   CHECK=1        exit 1 unless every proof ran exactly once, and held, in the last acceptance; a drill that is not
-                 on its list, when it was last run
+                 on its list, when it was last run for that commit on that platform
   ORDERS_STATE=  another state folder
 Exit 0 printed, 1 unproven, 2 not understood.`;
 

@@ -73,12 +73,24 @@ const starts: Proof = async ({ nodes: [first], control, options }, learnt, say) 
   if (target === undefined) throw new Broken(`up is done, yet ${first} is not up`);
   learnt.target = target;
   const platform = (await control.memory())?.platform ?? 'unknown';
+  say(await machinesOnline(control, platform));
   const strict = options.strict ? ', nothing may be skipped' : '';
   say(`platform ${platform}, up in ${ms} ms, ${target.node} ${target.host}:${target.port}${strict}`);
 };
 
-const verifies: Proof = async ({ nodes: [first], verify, options }, learnt, say) => {
-  learnt.verified = green(await verify([first], options.scaled(200_000)));
+/** Every machine, also those that carry no stack: the first `up` brings them online, not a later one. */
+async function machinesOnline(control: Control, platform: string): Promise<string> {
+  const names = await control.chosenNodes(['all']);
+  const told = await Promise.all(names.map(async name => ({ name, facts: await control.machine(name, []) })));
+  if (platform !== 'vagrant' && told.every(({ facts }) => 'impossible' in facts)) return 'nodes are no machines here';
+  const off = told.find(({ facts }) => !('done' in facts));
+  if (off === undefined) return `online: ${names.join(', ')}`;
+  throw new Broken(`up is done, yet ${off.name} is not online: ${Object.values(off.facts).join()}`);
+}
+
+const verifies: Proof = async ({ verify, options }, learnt, say) => {
+  // only the first node is up by now, and every machine is looked at
+  learnt.verified = green(await verify(['all'], options.scaled(400_000)));
   tellVerified(learnt.verified, say);
 };
 

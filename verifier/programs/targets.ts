@@ -60,13 +60,13 @@ export async function askMachines(
 ): Promise<Pick<Machines, 'told' | 'seen'> | undefined> {
   if (targets.length > 0) return undefined;
   const services = found.map(({ target }) => target);
-  const names = await orCannotRun(control.chosenNodes(nodes === undefined ? ['all'] : []));
+  const names = await orCannotRun(control.chosenNodes(nodes === undefined || nodes === 'all' ? ['all'] : []));
   const asking = Promise.all(names.map(async name => [name, await control.machine(name, services)] as const));
   const seeing = Promise.all(services.map(async target => {
     const { value } = await openApi(target, scaled(2_000)).version();
     return [target.node, value?.instance_id] as const;
   }));
   const told = (await asking).filter(([, facts]) => !('impossible' in facts));
-  const seen = (await seeing).flatMap(([node, instance]) => instance === undefined ? [] : [[node, instance] as const]);
-  return told.length === 0 ? undefined : { told: new Map(told), seen: new Map(seen) };
+  const seen = new Map(await seeing);
+  return told.length === 0 ? undefined : { told: new Map(told), seen };
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Facts, Outcome } from '#infra/platform';
+import type { Facts, MachineFacts, Outcome } from '#infra/platform';
 import { until } from '../client/until.ts';
 import { drillsOfTheList } from '../programs/specification.ts';
 import { serveControl } from './fake-control.ts';
@@ -27,6 +27,7 @@ type World = {
   onUp: () => Promise<Outcome> | undefined;
   /** On which machines the nodes run. */
   boots: Record<string, string>;
+  machine: (node: string) => Outcome<MachineFacts>;
 };
 
 /** Nothing was started yet; there is a service for each of two nodes, which live as long as they are up. */
@@ -45,7 +46,7 @@ async function openWorld(t: TestContext): Promise<World> {
   const world: World = {
     env: { ...env, PATH: process.env['PATH'] ?? '', ORDERS_STATE: join(folder, 'state'), SCALE: '0.5', COMMIT: commit },
     acts: [], up: new Set(), remembered: false, onUp: () => undefined,
-    boots: { control: 'one', worker1: 'two' },
+    boots: { control: 'one', worker1: 'two' }, machine: () => ({ impossible: 'no machines' }),
   };
   const targets = (names: string[]) => [...services].filter(([name]) => names.includes(name))
     .map(([node, { target }]) => ({ ...target, node }));
@@ -55,9 +56,9 @@ async function openWorld(t: TestContext): Promise<World> {
     if (['up', 'halt', 'destroy'].includes(verb)) world.acts.push([verb, ...given].join(' '));
     switch (verb) {
       case 'memory': return world.remembered ? { platform: 'process', nodes: ['control'], targets: [] } : undefined;
-      case 'chosenNodes': return ['control'];
+      case 'chosenNodes': return names.includes('all') ? ['control', 'worker1', 'worker2'] : ['control'];
       case 'targets': return targets(names);
-      case 'machine': return { impossible: 'no machines' };
+      case 'machine': return world.machine(String(first));
       case 'facts': return factsOn(String(first), world.boots);
       case 'faultsInPlace': return [];
       case 'up': {
@@ -169,6 +170,16 @@ test('a start that fails is red, proves nothing else, and what it made is destro
   assert.ok(end.points.slice(1).every(({ blockedBy }) => blockedBy === 'start'), end.stdout);
   assert.match(end.stdout, /# verdict: acceptance not met\n$/);
   assert.equal(world.acts.at(-1), 'destroy');
+});
+
+test('an up that brings its own machine online, and the others only later, has not started the system', async t => {
+  const world = await openWorld(t);
+  world.machine = node => node === 'control' || world.acts.includes('up worker1') ? { done: {
+    node, address: '', hostname: node, addresses: [], boot_id: node, reached: [],
+  } } : { failed: 'its machine is off' };
+  const end = await run(world.env);
+  assert.deepEqual([end.code, fates(end)[0]], [1, 'start broken'], end.stdout);
+  assert.equal(end.points[0]?.error, 'up is done, yet worker1 is not online: its machine is off');
 });
 
 test('interrupted, it lets what is under way end, destroys what it made, and says so', async t => {

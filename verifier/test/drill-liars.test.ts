@@ -3,8 +3,6 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { newBuild } from '#infra/platform';
-import type { Spoilt } from '#infra/platform';
 import { climb } from '../checks/climb.ts';
 import { rungs } from '../checks/rungs.ts';
 import { pickDrills } from '../drills/catalogue.ts';
@@ -17,8 +15,10 @@ import type { Stage } from '../results/registry.ts';
 import type { Ended } from '../results/run.ts';
 import { controlOf, done, factsOf, openFakeSystem, redRung } from './fake-system.ts';
 import type { FakeSystem, Play } from './fake-system.ts';
+import { losingTables } from './fake-tables.ts';
 import { commit, problem, withFields } from './honest.ts';
 import type { Lie, Reply } from './honest.ts';
+import { complaint, cutting, draining, refuses, upgrading } from './plays.ts';
 
 /** `red`: the checks that break, as `rung check`. `says` is what the first of them has to tell. */
 type Case = { drill: string; of: string; red: string[]; says?: RegExp; lie?: Lie; play?: Play; scale?: string };
@@ -98,6 +98,33 @@ describe('a drill', { concurrency: 12 }, () => {
       ...upgrading({ sha: commit }),
     },
     { drill: 'upgrade', of: 'orders lost on the way', red: ['reckoning nothing-lost'], ...upgrading({ loses: true }) },
+    { drill: 'power-cut', of: 'an honest platform', red: [], play: cutting() },
+    { drill: 'power-cut', of: 'an honest VM', red: [], play: cutting({ platform: 'vagrant' }) },
+    {
+      drill: 'power-cut', of: 'a platform that does nothing', red: ['fault cut'], says: /saw nothing of it/,
+      play: verb => verb === 'inject' ? done : undefined,
+    },
+    {
+      drill: 'power-cut', of: 'a database that ran on', red: ['fault cut'], says: /wanted a start after start 0/,
+      play: cutting({ starts: 0 }),
+    },
+    {
+      drill: 'power-cut', of: 'a VM that was not booted', red: ['fault cut'], says: /wanted another boot/,
+      play: cutting({ platform: 'vagrant', boots: 0 }),
+    },
+    { drill: 'backup-restores', of: 'an honest platform', red: [], play: losingTables() },
+    {
+      drill: 'backup-restores', of: 'a platform that does nothing', red: ['real in-place'],
+      play: (verb, ...more) => verb === 'inject' ? done : losingTables()(verb, ...more),
+    },
+    {
+      drill: 'backup-restores', of: 'a restore that brings nothing', red: ['recovery restored'],
+      says: /accepted and missing: \d+ orders/, play: losingTables({ restores: false }),
+    },
+    {
+      drill: 'backup-restores', of: 'a backup of no order', red: ['backup taken'],
+      says: /orders promised before it, saw 0/, play: losingTables({ dumps: false }),
+    },
     { drill: 'config-refused', of: 'an honest service', red: [], play: refuses(complaint) },
     {
       drill: 'config-refused', of: 'an answer that is invented', red: ['PORT malformed'], says: /that quotes/,
@@ -232,55 +259,5 @@ function slowlyBack(): Lie {
     if (path !== '/order' || form === undefined || performance.now() - backMs > 4_000) return reply;
     const id = reply.headers['x-request-id'] ?? '';
     return withFields({ ...form, headers: { ...form.headers, 'x-request-id': id } }, { request_id: id });
-  };
-}
-
-/** Drains in good order for half a second, and keeps its connections. */
-/** A platform that brings builds up: what the new one calls itself, what is said of the bad one. */
-function upgrading(
-  { sha = newBuild.GIT_SHA, stderr = `503 database_missing; rolled back to ${commit}`, loses = false } = {},
-): { lie: Lie; play: Play } {
-  let now = commit;
-  return {
-    lie: (reply, { path }) => path === '/version' ? withFields(reply, { git_sha: now }) : reply,
-    play: (verb, [fault], { honest: { orders } }) => {
-      if (verb === 'inject' && fault === 'bad-upgrade') return { done: [{ exit: 1, ms: 1, stderr }] };
-      if (verb === 'inject') now = sha;
-      if (verb === 'recover') now = commit;
-      const lost = [...orders.keys()].slice(loses && verb === 'recover' ? -20 : orders.size);
-      lost.forEach(id => orders.delete(id));
-      return undefined;
-    },
-  };
-}
-
-function draining(): Pick<Case, 'lie' | 'play'> {
-  let drains = false;
-  return {
-    lie: (reply, { path }) => !drains || path !== '/ready' ? reply : withFields(
-      { ...reply, status: 503, headers: { ...reply.headers, 'retry-after': '1' } }, { status: 'draining' },
-    ),
-    play: async (verb, [fault]) => {
-      if (verb !== 'inject' || fault !== 'drain') return undefined;
-      drains = true;
-      await new Promise(resolve => { setTimeout(resolve, 500); });
-      drains = false;
-      return { done: [{ exit: 0, ms: 500, stderr: '' }] };
-    },
-  };
-}
-
-function complaint({ variable, how, value }: Spoilt): string {
-  if (how === 'missing') return `config: ${variable} is required`;
-  if (how === 'malformed') return `config: ${variable} must be something else, not "${value}"`;
-  return `config: ${variable.replace(/(.)(.)$/, '$2$1')} is not a variable of this service, is ${variable} meant?`;
-}
-
-/** A platform that starts a second service with a setting spoilt; it says what `says` gives, or starts. */
-function refuses(says: (spoilt: Spoilt) => string): Play {
-  return (verb, [fault, spoilt]) => {
-    if (verb !== 'inject' || fault !== 'config-refused') return undefined;
-    const each = (spoilt as Spoilt[]).map(says);
-    return { done: each.map(stderr => ({ exit: stderr === '' ? null : 78, ms: 90, stderr })) };
   };
 }

@@ -45,7 +45,7 @@ const acting = ['inject', 'recover', 'up', 'halt'];
 /** The service cannot store orders while one of these is in place. */
 const ofDatabase = [
   'db-down', 'db-hung', 'bad-credentials', 'table-locked', 'disk-full', 'network-cut', 'connections-exhausted',
-  'read-only', 'right-revoked',
+  'read-only', 'right-revoked', 'power-cut',
 ];
 
 /** A control over this system in this very process. */

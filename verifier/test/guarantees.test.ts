@@ -76,8 +76,11 @@ const within = 'the-acceptance';
 
 /** An acceptance in which one verification of two nodes and one drill ran. */
 function accepted(): Result[] {
-  const point = (node: string) => samplePoint({ id: { node, rung: 'reachable', check: 'tcp-held' } });
-  const verified = { within, exit: 0, nodes: ['control', 'worker1'], points: [point('control'), point('worker1')] };
+  const nodes = ['control', 'worker1'];
+  const points = ['tcp-held', 'tcp-steady'].flatMap(check => nodes.map(node => (
+    samplePoint({ id: { node, rung: 'reachable', check } })
+  )));
+  const verified = { within, exit: 0, nodes, points };
   return [
     sampleResult('verify', verified),
     sampleResult('drill', { within, exit: 0, points: [samplePoint({ id: { node: 'control', drill: 'db-down' } })] }),
@@ -134,11 +137,25 @@ test('in the last acceptance each proof ran exactly once, or it is named', () =>
   const unlisted = { ...whole, points: starting === undefined ? [] : [starting] };
   const outside = { ...drilled, within: null };
   const broken = { ...outside, points: drilled.points.map(point => ({ ...point, held: false })) };
+  const unseen = 'drill db-down: it is on no list of make acceptance, and was not seen yet on process for commit '
+    + `${unlisted.commit}: make drills`;
   cases.push(
-    // a drill that is not on the list: when it was last run, wherever that was
+    // a drill that is not on the list: when it was last run there, of that commit
     [[outside, verified, unlisted], []],
-    [[verified, unlisted, broken], [`drill db-down: it did not hold at ${broken.started}`]],
-    [[verified, unlisted], ['drill db-down: it is on no list of make acceptance, and was not seen yet: make drills']],
+    [[outside, verified, unlisted, broken], [`drill db-down: it did not hold at ${broken.started}`]],
+    [[outside, verified, unlisted, { ...skipped, within: null }], [
+      `drill db-down: it was not run at ${skipped.started}: not possible here`,
+    ]],
+    [[broken, verified, unlisted, outside], []],
+    [[verified, unlisted], [unseen]],
+    [[{ ...outside, platform: 'docker' }, verified, unlisted], [unseen]],
+    [[{ ...outside, commit: 'c0ffee0' }, verified, unlisted], [unseen]],
+    [[outside, verified, unlisted, { ...broken, commit: 'c0ffee0' }], []],
+    [[outside, verified, unlisted].map(run => ({ ...run, commit: null })), [
+      unseen.replace(String(unlisted.commit), 'unknown'),
+    ]],
+    // all machines are nodes of a run with NODE=all, also those without a service
+    [[{ ...verified, nodes: [...verified.nodes, 'worker2'] }, drilled, whole], []],
   );
   for (const [runs, unproven] of cases) assert.deepEqual(unprovenIn(rows, runs), unproven);
 });

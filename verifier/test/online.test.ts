@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { MachineFacts, Outcome } from '#infra/platform';
+import { withFields } from './honest.ts';
+import type { Lie } from './honest.ts';
 import { fate, openHonestWorld, runVerify } from './running.ts';
-import type { World } from './running.ts';
+import type { Run, World } from './running.ts';
 
 const addresses: Record<string, string> = { control: '10.9.9.1', worker1: '10.9.9.2', worker2: '10.9.9.3' };
 
@@ -43,6 +45,42 @@ test('a machine that is another, or does not reach the service, is red at online
     assert.match(run.verdict, /^# verdict: online no · listening skipped · .* usable yes/);
     assert.match(run.stdout, /^# next: `make status`; `make up` boots every machine$/m);
   }
+});
+
+/** The host is not told which instance answers it. */
+const hidden: Lie = (reply, { path }) => (
+  path === '/version' ? withFields(reply, { instance_id: 7 }) : reply
+);
+
+test('a service that tells the host nothing is compared between machines; told to none, it is a skip', async t => {
+  const { world } = await openHonestWorld(t, hidden);
+  machines(world, 'one', { worker2: { reached: [{ node: 'control', status: 200, instance_id: 'other' }] } });
+  const apart = await runVerify(world.env);
+  assert.deepEqual(fates(apart), ['held', 'held', 'broken'], apart.stdout);
+  assert.match(apart.stdout, /worker2 online: wanted instance one on control, saw other/);
+  machines(world, '');
+  const { machine } = world;
+  world.machine = node => {
+    const told = machine(node);
+    return 'done' in told ? { done: { ...told.done, reached: [{ node: 'control', trouble: 'refused' }] } } : told;
+  };
+  const nowhere = await runVerify(world.env);
+  assert.deepEqual(fates(nowhere), ['skipped', 'skipped', 'skipped'], nowhere.stdout);
+  assert.match(nowhere.stdout, /# SKIP which instance is on control is told to nobody/);
+  assert.deepEqual(fates(await runVerify({ ...world.env, STRICT: '1' })), ['broken', 'broken', 'broken']);
+});
+
+function fates(run: Run): string[] {
+  return Object.keys(addresses).map(node => fate(run, `${node}/online/reaches-services`));
+}
+
+test('with NODE=all every machine is looked at, also those on which nothing was asked for', async t => {
+  const { service, world } = await openHonestWorld(t);
+  machines(world, service.identity['instance_id'] ?? '');
+  const { machine } = world;
+  world.machine = node => node === 'worker2' ? { failed: 'worker2 is off' } : machine(node);
+  const run = await runVerify({ ...world.env, NODE: 'all' });
+  assert.deepEqual([run.code, fate(run, 'worker2/online/machine-answers')], [1, 'broken'], run.stdout);
 });
 
 test('a target whose own machine does not answer is blocked by online; NODE= leaves the others out', async t => {

@@ -1,16 +1,20 @@
 // What a drill broke is undone however it ends: signals, a crash, a reader that goes away; said when it could not.
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { tryLock } from '#infra/lock';
 import { until } from '../client/until.ts';
 import { done, drillProgram as program, openFakeSystem, startInTheMiddle as inTheMiddle } from './fake-system.ts';
 import type { FakeSystem, Play } from './fake-system.ts';
+import { losingTables } from './fake-tables.ts';
 import { alive, childrenOf, start } from './program.ts';
 import type { Started } from './program.ts';
 
 const undone = /drill: undone on control: db-down/;
+const backupsIn = async ({ state }: FakeSystem): Promise<string[]> => (
+  (await readdir(join(state, 'writers/control/backups'))).filter(name => !name.startsWith('.'))
+);
 const aWhile = () => new Promise(resolve => { setTimeout(resolve, 700); });
 
 describe('undo', { concurrency: 4 }, () => {
@@ -62,6 +66,37 @@ describe('undo', { concurrency: 4 }, () => {
     assert.equal(end.code, 1);
     assert.match(end.stderr, undone);
     await assertUndone(system);
+  });
+
+  for (const [when, at] of [['while the backup is taken', 'pg_dump'], ['once it is', 'tables-lost']] as const) {
+    it(`leaves no backup behind when it is interrupted ${when}`, async t => {
+      let drill: Started | undefined;
+      const tables = losingTables();
+      const system = await openFakeSystem(t, { play: (verb, args, self) => {
+        if ((verb === 'inDatabase' || verb === 'inject') && String(args[0]).includes(at)) drill?.child.kill('SIGINT');
+        return tables(verb, args, self);
+      } });
+      drill = start(program, ['backup-restores'], system.env);
+      const end = await drill.ended;
+      assert.equal(end.code, 130, end.stdout + end.stderr);
+      assert.deepEqual(await backupsIn(system), [], end.stderr);
+    });
+  }
+
+  it('says where the backup of a red drill is; one that held leaves none; none is among the operator\'s', async t => {
+    for (const restores of [true, false]) {
+      const system = await openFakeSystem(t, { play: losingTables({ restores }) });
+      const end = await start(program, ['backup-restores'], system.env).ended;
+      assert.equal(end.code, restores ? 0 : 1, end.stdout + end.stderr);
+      const left = (await backupsIn(system)).filter(name => name.endsWith('.dump'));
+      assert.equal(left.length, restores ? 0 : 1);
+      for (const name of left) {
+        const told = `kept: ${join(system.state, 'writers/control/backups', name)}, the backup`;
+        assert.ok(end.stdout.includes(`# ${told}`), end.stdout);
+        assert.ok(end.stderr.includes(told), end.stderr);
+      }
+      assert.ok(!(await readdir(system.state)).includes('backups'));
+    }
   });
 
   it('readers of stdout and stderr that hang up early cost the report, not the recovery', async t => {
