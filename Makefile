@@ -3,7 +3,7 @@ DRILL ?= db-down
 TARGET ?= acceptance
 .DEFAULT_GOAL := help
 OURS = help doctor up verify status logs recover backup restore halt destroy report drill drills prove acceptance \
-	guarantees test life containers signals sabotage machines lab images bench build clean
+	guarantees test life containers signals sabotage machines trouble lab images bench build clean
 # whatever else stands behind `make drill` are names of drills: make drill mid-flight
 NAMES := $(if $(filter drill,$(MAKECMDGOALS)),$(filter-out $(OURS),$(MAKECMDGOALS)))
 # the longest first, so that none is left alone at the end
@@ -90,8 +90,11 @@ signals: build ## every drill, every signal, every moment; takes long [DRILLS= S
 sabotage: build ## sabotaged builds of the service, and who finds each; takes long [ONLY=] [STACKS=]
 	@node verifier/dist/test/sabotage.js
 
-machines: build ## the runbook typed on VMs, one killed hard, then their own failures (use make lab)
-	@node --test --test-reporter=tap --test-concurrency=1 infra/dist/test/machines.test.js infra/dist/test/machine-trouble.test.js
+machines: build ## the runbook typed line by line on VMs, and one killed hard (use make lab)
+	@node --test --test-reporter=tap infra/dist/test/machines.test.js
+
+trouble: build ## machines' own failures: clock, disk, engine, power, network (use make lab)
+	@node --test --test-reporter=tap infra/dist/test/machine-trouble.test.js
 
 lab: ## a target on emulated VMs, in a network of its own [TARGET=acceptance]
 	@vagrant/lab/run $(TARGET)

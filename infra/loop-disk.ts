@@ -20,7 +20,7 @@ export type LoopDisk = {
   /** Mounts it; one whose power was cut, or that lost its mount with its host, reads its journal first. */
   mount: () => Promise<void>;
   unmount: () => Promise<void>;
-  /** From now on nothing reaches it, not even what is waiting in memory, as when its power is lost. */
+  /** From now on nothing reaches it, not even what is waiting in memory. Throws when it is not mounted. */
   cut: () => Promise<void>;
   /** Leaves no byte free. */
   fill: () => Promise<void>;
@@ -52,37 +52,39 @@ export function openLoopDisk({ host, scaled, file, at }: DiskOptions): LoopDisk 
     throw new Error(`the disk ${file}: ${stderr.trim().split('\n').at(-1) || `a command ended with ${code}`}`);
   };
   const holds = async (condition: string): Promise<boolean> =>
-    await size() !== null && (await run(condition)).code === 0;
+    await size() !== null && (await must(`if ${condition}; then echo yes; fi`)) !== '';
   const size = async (): Promise<number | null> => {
-    const { code, stdout } = await host.run(['stat', '-c', '%s', file]);
-    return code === 0 ? Math.round(Number(stdout) / 1_048_576) : null;
+    const argv = ['sh', '-c', '[ ! -e "$1" ] || exec stat -c %s "$1"', 'sh', file];
+    const { code, stdout, stderr } = await host.run(argv, { deadlineMs: scaled(ACT_MS) });
+    if (code !== 0) throw new Error(`whether there is a disk ${file} cannot be seen: ${stderr.trim()}`);
+    return stdout === '' ? null : Math.round(Number(stdout) / 1_048_576);
   };
   return {
     size,
     make: async (mb, { uid, gid }) => {
-      await needRoot(host);
+      await needRoot(host, scaled(ACT_MS));
       const argv = ['sh', '-c', making, 'sh', file, String(mb), `${uid}:${gid}`, dirname(file)];
       const { code, stderr } = await host.run(argv, { deadlineMs: scaled(ACT_MS) });
       if (code !== 0) throw new Error(`a disk of ${mb} MB cannot be made: ${stderr.trim().split('\n').at(-1)}`);
     },
     isOn: () => holds(isOn),
     mount: async () => {
-      await needRoot(host);
+      await needRoot(host, scaled(ACT_MS));
       await must(mounting);
     },
     unmount: async () => { await must(unmounting); },
     cut: async () => { await must(cutting); },
     fill: async () => { await must(filling); },
-    free: async () => { await must('rm -f "$at/ballast"'); },
-    isFull: () => holds('[ -e "$at/ballast" ]'),
+    free: async () => { await must('rm -f "${at:?}/ballast"'); },
+    isFull: () => holds('mountpoint -q "$at" && [ -e "$at/ballast" ]'),
     remove: async () => { await must(`${unmounting}${removing}`); },
   };
 }
 
 /** One line that names what is missing; the first that is. */
-async function needRoot(host: Host): Promise<void> {
+async function needRoot(host: Host, deadlineMs: number): Promise<void> {
   const missing = async (why: string, ...argv: string[]): Promise<string | undefined> =>
-    (await host.run(argv)).code === 0 ? undefined : why;
+    (await host.run(argv, { deadlineMs })).code === 0 ? undefined : why;
   const why = process.platform !== 'linux' ? 'Linux'
     : await missing('root: run this with sudo', 'sh', '-c', '[ "$(id -u)" = 0 ]')
       ?? await missing('loop devices (/dev/loop-control)', 'test', '-e', '/dev/loop-control')
@@ -123,20 +125,29 @@ done
 `;
 
 // The bare folder beneath is root's and not empty: a server that finds it in place of the disk cannot begin in it.
+// A container that begins has a copy of all mounts for a moment, and keeps one without power as it is.
 const mounting = `
-mkdir -p -m 0700 "$at"
+[ -d "$at" ] || { echo "$at is no folder of this machine" >&2; exit 1; }
 if ${isOn}; then exit 0; fi
 ${unmounting}
 chown 0:0 "$at"
 chmod 0700 "$at"
 echo 'The disk of the database is not mounted: make up mounts it.' > "$at/not-mounted"
 mount -o loop "$file" "$at"
+tries=100
+until sync "$at" 2>/dev/null; do
+  umount "$at"
+  tries=$((tries - 1))
+  [ $tries -gt 0 ] || { echo 'it stays without power, for a process with mounts of its own holds it' >&2; exit 1; }
+  sleep 0.1
+  mount -o loop "$file" "$at"
+done
 rmdir "$at/lost+found" 2>/dev/null || true
 `;
 
 // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: not even the journal is written
 const cutting = `
-mountpoint -q "$at" || exit 0
+mountpoint -q "$at" || { echo 'it is not mounted' >&2; exit 1; }
 perl -e 'open(my $at, "<", $ARGV[0]) or die "$!\\n"; my $how = pack("L", 2);
   ioctl($at, 0x8004587d, $how) or die "its power cannot be cut: $!\\n"' "$at"
 `;

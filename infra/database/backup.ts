@@ -9,9 +9,13 @@ import type { RunOptions } from '../host.ts';
 import { messageOf } from '../platform.ts';
 import type { Backup, InDatabase } from '../platform.ts';
 
-/** `ledger` is the file of what the node has promised, `commit` the checkout's. */
+/**
+ * `ledger` is the file of what the node has promised, `commit` the checkout's. `refuseFaults` throws while one is in
+ * place with which a dump would not be whole.
+ */
 export type Backing = {
   node: string; folder: string; ledger: string; commit: string; run: InDatabase; scaled: (ms: number) => number;
+  refuseFaults: () => Promise<void>;
 };
 /** What an archive holds, by reading all of it: how many orders, and the version of their tables. */
 export type Contents = { orders: number; version: number };
@@ -26,13 +30,17 @@ export const checksumOf = (file: string): string => `${file}.sha256`;
 export const ledgerOf = (file: string): string => `${file}.ledger.jsonl`;
 
 /** Nothing that looks like a backup is left when it fails. Only one at a time in a folder, of a node. */
-export async function takeBackup({ node, folder, ledger, commit, run, scaled }: Backing): Promise<Backup> {
+export async function takeBackup(backing: Backing): Promise<Backup> {
+  const { node, folder, ledger, commit, run, scaled, refuseFaults } = backing;
   const part = join(folder, `orders-${node}.part`);
   const parts = [part, checksumOf(part), ledgerOf(part)] as const;
-  const remove = async () => { for (const file of parts) await rm(file, { force: true }); };
+  const remove = async () => {
+    for (const file of [...parts, ...await straysIn(folder, node)]) await rm(file, { force: true });
+  };
   // of one that was killed
   await remove();
   try {
+    await refuseFaults();
     const began = await newMoment(folder, node);
     const from = performance.now();
     // before the dump begins: whatever is promised by then is in it
@@ -40,6 +48,8 @@ export async function takeBackup({ node, folder, ledger, commit, run, scaled }: 
     await dump(part, { node, run, scaled });
     await sync(part);
     const { orders } = await readBackup(part, { run, scaled });
+    // one that came meanwhile
+    await refuseFaults();
     const name = `orders-${node}-${began}-${shorten(commit)}-${orders}.dump`;
     const file = join(folder, name);
     await writeFile(checksumOf(part), `${await hash(part)}  ${name}\n`, { mode: 0o600 });
@@ -60,7 +70,8 @@ export async function takeBackup({ node, folder, ledger, commit, run, scaled }: 
 
 /** Throws when it is no whole dump of orders, with what PostgreSQL says of it. */
 export async function readBackup(file: string, { run, scaled }: Pick<Backing, 'run' | 'scaled'>): Promise<Contents> {
-  const read = await run(reading, { input: { file }, deadlineMs: scaled(DUMP_MS) });
+  // in a folder that is on nobody's disk, or that disk could not be unmounted meanwhile
+  const read = await run(reading, { input: { file }, deadlineMs: scaled(DUMP_MS), cwd: '/' });
   const seen = new Map(read.stdout.trim().split('\n').map(line => {
     const [, many = '', what = ''] = /^ *(\d+) (.*)$/.exec(line) ?? [];
     return [what, Number(many)];
@@ -109,6 +120,19 @@ async function newMoment(folder: string, node: string): Promise<string> {
     if (!names.some(name => name.startsWith(`orders-${node}-${moment}-`))) return moment;
     await pause(50);
   }
+}
+
+/**
+ * What a backup that was killed before its last step has left beside its part; else whoever has moved or packed a dump
+ * keeps what belongs to it.
+ */
+async function straysIn(folder: string, node: string): Promise<string[]> {
+  const names = await readdir(folder);
+  if (!names.includes(`orders-${node}.part`)) return [];
+  const beside = new RegExp(`^(orders-${node}-\\d{8}T\\d{6}Z-.*\\.dump)\\.(sha256|ledger\\.jsonl)$`);
+  const dumpOf = (name: string) => beside.exec(name)?.[1];
+  const alone = names.flatMap(name => dumpOf(name) ?? []).filter(dump => !names.includes(dump)).sort();
+  return names.filter(name => alone.length > 0 && dumpOf(name) === alone.at(-1)).map(name => join(folder, name));
 }
 
 /** Twelve signs of a commit; `-dirty` stays, without the fingerprint. */

@@ -26,8 +26,8 @@ export type BackupsOptions = {
   inPlace: (platform: Platform, node: Node) => Promise<FaultName[]>;
 };
 
-/** Those with which orders, or what makes their tables whole, are not where a backup looks for them. */
-const tableFaults: readonly FaultName[] = ['disk-full', 'tables-lost', 'right-revoked', 'orders-lost'];
+/** Those with which orders, or what makes their tables whole, are not where a backup or a restore looks for them. */
+const tableFaults: readonly FaultName[] = ['disk-full', 'right-revoked', 'orders-lost'];
 
 export function openBackups({ context, turns, nodeOf, started, inPlace }: BackupsOptions): Backups {
   const { settings: { backups: folder, state, scaled }, say } = context;
@@ -36,7 +36,11 @@ export function openBackups({ context, turns, nodeOf, started, inPlace }: Backup
     if ('failed' in platform) return platform;
     if ((await platform.targets([node])).length === 0) return { failed: `${node.name} is not up: run make up first` };
     const ledger = join(state, 'ledger', `${platform.name}-${node.name}.jsonl`);
-    return { platform, node: node.name, ledger, run: platform.inDatabase(node), scaled };
+    const refuse = async (faults: readonly FaultName[]): Promise<void> => {
+      const fault = (await inPlace(platform, node)).find(one => faults.includes(one));
+      if (fault !== undefined) throw new Error(`${fault} is in place on ${node.name}: make recover first`);
+    };
+    return { refuse, node: node.name, ledger, run: platform.inDatabase(node), scaled };
   };
   return {
     // Its own lock, where the file goes: no verb waits for a dump of minutes, and two state folders may share a folder.
@@ -46,16 +50,19 @@ export function openBackups({ context, turns, nodeOf, started, inPlace }: Backup
       return turns.alongside(join(into, `.${name}.lock`), `backup ${name}`, () => answered(async () => {
         const opened = await open(node);
         if ('failed' in opened) return opened;
-        const fault = (await inPlace(opened.platform, node)).find(one => tableFaults.includes(one));
-        if (fault !== undefined) return { failed: `${name}: no backup while ${fault} is in place: make recover first` };
-        return { done: await takeBackup({ ...opened, folder: into, commit: await revisionOf(context) }) };
+        const refuseFaults = () => opened.refuse([...tableFaults, 'tables-lost']);
+        const commit = await revisionOf(context);
+        return { done: await takeBackup({ ...opened, refuseFaults, folder: into, commit }) };
       }));
     },
     restore: async (name, file) => {
       const node = nodeOf(name);
       return turns.inTurn(`restore ${name}`, [node], () => answered(async () => {
         const opened = await open(node);
-        return 'failed' in opened ? opened : { done: await restoreBackup({ ...opened, file, say }) };
+        if ('failed' in opened) return opened;
+        // with tables that lie aside it is allowed: what is restored joins them when they come back
+        await opened.refuse(tableFaults);
+        return { done: await restoreBackup({ ...opened, file, say }) };
       }));
     },
   };

@@ -121,7 +121,7 @@ const faults = {
       end $$;`,
     recover: `do $$ begin
         if to_regclass('orders_lost') is null then return; end if;
-        insert into orders select * from orders_lost;
+        insert into orders select * from orders_lost on conflict (order_id) do nothing;
         drop table orders_lost;
       exception when others then
         -- it stays there, and keeps nothing else from its recovery

@@ -1,5 +1,6 @@
 // A backup's way back: into a stack without orders, all of it in one transaction, or nothing.
 import { mkdir, open, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { readText } from '../files.ts';
 import { Misunderstood, messageOf } from '../platform.ts';
@@ -14,18 +15,24 @@ export type Restoring = {
 
 const LOOK_MS = 30_000;
 
-/** Throws with what is in the way; then nothing was changed. */
+/** Throws with what is in the way; then nothing was changed. Where all of it is there already, it brings the ledger. */
 export async function restoreBackup(restoring: Restoring): Promise<Restored> {
-  const { node, file, run, scaled } = restoring;
+  const { node, file, ledger, run, scaled } = restoring;
   await isSound(file);
   const there = await look(restoring);
-  if (there.orders > 0) throw full(node, there.orders);
   const { orders, version } = await readBackup(file, { run, scaled });
   if (version > there.version) {
     const versions = `its tables have version ${version}, those of ${node} ${there.version}`;
     throw new Error(`${basename(file)} is of a newer build (schema_newer): ${versions}; make up with that build first`);
   }
   const began = performance.now();
+  if (there.orders > 0) {
+    if (there.orders < orders || !await hasAll(restoring)) throw full(node, there.orders);
+    await bringLedger(restoring);
+    return { orders, ms: Math.round(performance.now() - began) };
+  }
+  // else it would be known too late that this cannot be
+  await (await openLedger(ledger)).close();
   const done = await run(restoration, { input: { file }, deadlineMs: scaled(DUMP_MS) });
   const restored = /^\d+$/.exec(done.stdout.trim())?.[0];
   if (done.code !== 0 || restored === undefined) {
@@ -81,8 +88,7 @@ async function bringLedger({ node, file, ledger, say }: Restoring): Promise<void
   const known = new Set(text.split('\n'));
   const lines = old.split('\n').filter(line => line !== '' && !known.has(line));
   if (lines.length === 0) return;
-  await mkdir(dirname(ledger), { recursive: true });
-  const handle = await open(ledger, 'a');
+  const handle = await openLedger(ledger);
   try {
     // a line that a crash tore would swallow the first
     await handle.writeFile(`${text === '' || text.endsWith('\n') ? '' : ' torn\n'}${lines.join('\n')}\n`);
@@ -92,10 +98,36 @@ async function bringLedger({ node, file, ledger, say }: Restoring): Promise<void
   }
 }
 
+async function openLedger(ledger: string): Promise<FileHandle> {
+  await mkdir(dirname(ledger), { recursive: true });
+  return open(ledger, 'a');
+}
+
+/** Every order of the backup is there, as it was. */
+async function hasAll({ node, file, run, scaled }: Restoring): Promise<boolean> {
+  const seen = await run(comparing, { input: { file }, deadlineMs: scaled(DUMP_MS) });
+  if (seen.code === 0 && /^[tf]\n$/.test(seen.stdout)) return seen.stdout === 't\n';
+  throw new Error(`${node}: whether it has the orders of the backup cannot be seen: ${saidBy(seen)}`);
+}
+
 const psql = 'psql -X -q -At -v ON_ERROR_STOP=1';
 
 const looking = `exec ${psql} \
   -c "select (select count(*) from public.orders), max(version) from public.schema_version"`;
+
+const comparing = `
+{
+  cat <<'SQL'
+\\o /dev/null
+set default_transaction_read_only = off;
+create temp table backed (like public.orders including defaults);
+SQL
+  pg_restore -f - | sed -n '/^COPY public\\.orders /,/^\\\\\\.$/{s/^COPY public\\.orders /COPY pg_temp.backed /;p}'
+  cat <<'SQL'
+\\o
+select not exists (table backed except table public.orders);
+SQL
+} | ${psql}`;
 
 // The service makes its tables under the same advisory lock. Its orders wait for the lock of the table, then for
 // themselves: they find the new one. Nothing is committed unless the archive was read to its end, so that whoever is

@@ -5,8 +5,6 @@ export type Container = {
   id: string; name: string; service: string; oneOff: boolean;
   /** The state folder that its stack belongs to: its label, else (older ones) where its secrets are mounted from. */
   owner: string | undefined; secrets: string | undefined;
-  /** The Compose files that it was made from, with commas between. */
-  configFiles: string;
   status: string; exitCode: number; pid: number; startedAt: string; health: string | null; restartCount: number;
   imageId: string; image: string; user: string; env: string[]; published: string[]; networks: string[];
   readOnly: boolean; privileged: boolean; capAdd: string[]; capDrop: string[];
@@ -53,7 +51,6 @@ function parseContainer(box: unknown): Container {
     service: label(box, 'com.docker.compose.service') ?? '',
     oneOff: label(box, 'com.docker.compose.oneoff') === 'True',
     owner: label(box, ownerLabel),
-    configFiles: label(box, 'com.docker.compose.project.config_files') ?? '',
     secrets: mounts[0] === undefined ? undefined : textAt(mounts[0], 'Source'),
     status: textAt(box, 'State', 'Status'),
     exitCode: numberAt(box, 'State', 'ExitCode'),

@@ -7,7 +7,7 @@ import { lacksOf } from '../doctor/needs.ts';
 import { faultNames } from '../platform.ts';
 import type { Fault, Faults, Node, Outcome, Platform, Target } from '../platform.ts';
 import { Trouble, attempt } from './engine.ts';
-import { readEnv } from './stack/env-file.ts';
+import { isOwn, readEnv } from './stack/env-file.ts';
 import { imagesHere, imagesWanted } from './image.ts';
 import { openStack } from './stack/stack.ts';
 import type { Stack } from './stack/stack.ts';
@@ -19,9 +19,8 @@ export function openDocker(context: Context): Platform {
   /** Only `up` moves a stack to another address: any other verb is about the one that is there. */
   const stackOf = async (node: Node, isMoved = false): Promise<{ stack: Stack; target: Target }> => {
     const folder = folderOf(context, node);
-    const known = readEnv(await local.read(join(folder, 'env')) ?? '');
-    // with a state folder that was copied from elsewhere comes a file that tells of the original's stack
-    const own = known['ORDERS_SECRETS'] === join(folder, 'secrets') ? known : {};
+    const known = await local.read(join(folder, 'env')) ?? '';
+    const own = isOwn(folder, known) ? readEnv(known) : {};
     const [name, remembered] = [settings.given.ORDERS_PROJECT, own['ORDERS_PROJECT']];
     if (name !== undefined && remembered !== undefined && name !== remembered) {
       // it would be left behind with its orders, and nobody would know of it any more

@@ -36,6 +36,7 @@ export function openFaults(context: Context, { open, attempt }: Ways): Faults {
     inject: (node, spoilt) => attempt(async () => {
       const stack = open(node);
       if (stack.isUp() === undefined) throw new Error(`${node.name} is not up: run make up first`);
+      await stack.noteReady();
       return await inject(stack, spoilt) ?? undefined;
     }),
     recover: node => attempt(() => whenUp(open(node), context, recover)),
@@ -51,7 +52,7 @@ export function openFaults(context: Context, { open, attempt }: Ways): Faults {
   const impossible = (why: string): Fault => ({
     ...fault({ ...nothingLeft, inject: async () => undefined }), inject: async () => ({ impossible: why }),
   });
-  const powerCut = fault({ inject: cutPower, recover: restorePower, inPlace: hasNoPower });
+  const powerCut = fault({ inject: cutPower(context), recover: restorePower, inPlace: hasNoPower });
   const inDatabase = databaseFaults.map(name => [name, fault(bySql(name, context))] as const);
   return {
     ...Object.fromEntries(inDatabase) as Record<DatabaseFaultName, Fault>,
@@ -157,17 +158,18 @@ const upgradeBadly: Inject = async stack => {
   throw new Error(`${stack.node}: a build that cannot be ready was taken for one that is`);
 };
 
-/** The build of this checkout again, whichever took its place. */
+/** What served before a fault took its place. */
 async function restoreBuild(stack: ProcessStack): Promise<void> {
   const strange = await Promise.all((['old-build', 'upgrade', 'bad-upgrade'] as const).map(tag => runs(tag)(stack)));
-  if (strange.includes(true)) await stack.replaceService();
+  if (strange.includes(true)) await stack.restoreService();
   else await stack.startService();
 }
 
 function runs(tag: 'old-build' | 'upgrade' | 'bad-upgrade'): (stack: ProcessStack) => Promise<boolean> {
   return async stack => {
     const seen = await stack.program('service');
-    return seen.state !== 'stopped' && seen.tag === tag;
+    // one that is stopped would be started again as what it was
+    return (seen.state !== 'stopped' && seen.tag === tag) || stack.served()?.tag === tag;
   };
 }
 
@@ -203,21 +205,25 @@ function fullDisk(bySql: Own, { settings }: Context): Own {
 }
 
 /** Nothing more reaches the disk, then nothing runs any more: as when the power of all of it goes. */
-const cutPower: Inject = async stack => {
-  const { cluster, supervision } = stack;
-  await cluster.disk.cut();
-  const seen = await supervision.status();
-  // its programs go with it, and nobody starts them again
-  if (seen !== undefined) send(seen.pid, 'SIGKILL');
-  const all = cluster.processes();
-  cluster.signal('SIGKILL');
-  await cluster.untilEnded(all);
-  if (await until(async () => await supervision.status() === undefined || undefined, END_MS) === undefined) {
-    throw new Error(`${stack.node}: the supervisor does not end`);
-  }
-  await stack.stopService();
-  await cluster.disk.unmount();
-};
+function cutPower({ settings }: Context): Inject {
+  return async stack => {
+    const { cluster, supervision } = stack;
+    // without power already, when neither its disk nor a server is there
+    if (cluster.processes().length > 0 || await cluster.disk.isOn()) await cluster.disk.cut();
+    const seen = await supervision.status();
+    // its programs go with it, and nobody starts them again
+    if (seen !== undefined) send(seen.pid, 'SIGKILL');
+    const all = cluster.processes();
+    cluster.signal('SIGKILL');
+    await cluster.untilEnded(all);
+    const isGone = async (): Promise<true | undefined> => await supervision.status() === undefined || undefined;
+    if (await until(isGone, settings.scaled(END_MS)) === undefined) {
+      throw new Error(`${stack.node}: the supervisor does not end`);
+    }
+    await stack.stopService();
+    await cluster.disk.unmount();
+  };
+}
 
 const restorePower: Act = async stack => {
   await stack.startDatabase();

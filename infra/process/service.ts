@@ -7,6 +7,7 @@ import { revisionOf } from '../build.ts';
 import type { Context } from '../context.ts';
 import { HOPELESS_MS, watchHope } from '../database/readiness.ts';
 import { lastLines } from './log.ts';
+import { processesIn, readArguments, runs, send } from './proc.ts';
 import { REFUSED, isVain, told } from './status.ts';
 import type { ProgramStatus } from './supervision.ts';
 import { until } from './until.ts';
@@ -77,6 +78,22 @@ export async function awaitService(
       : exit?.code === REFUSED ? `refuses its configuration (exit ${REFUSED})`
         : `ends again and again (${told(exit)})`;
   return `${how}; the last lines of ${log}:\n${lastLines(log, 8).join('\n')}`;
+}
+
+export async function isReady(place: Place, scaled: (ms: number) => number): Promise<boolean> {
+  return (await ask(place, '/ready', scaled(ANSWER_MS)))?.status === 200;
+}
+
+/** A service that the kernel did not end with its supervisor, which was killed in the moment between. */
+export async function endStrays(folder: string, graceMs: number): Promise<void> {
+  const isService = (text: string): boolean => /\/service\/(dist\/)?main\.js$/.test(text);
+  const ours = processesIn(folder, 'node').filter(({ pid }) => readArguments(pid).some(isService));
+  const left = (): number[] => ours.map(({ pid }) => pid).filter(runs);
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    left().forEach(pid => send(pid, signal));
+    if (await until(() => left().length === 0 || undefined, graceMs) === true) return;
+  }
+  throw new Error(`service processes of ${folder} do not end: ${left().join(', ')}`);
 }
 
 /** What the service answers on this path within `deadlineMs`; undefined when nothing comes. */

@@ -10,18 +10,16 @@ import { openCluster } from './database/cluster.ts';
 import type { Cluster } from './database/cluster.ts';
 import { lastLines, sizeOf } from './log.ts';
 import { needFree, openPlace } from './place.ts';
-import { processesIn, readArguments, runs, send } from './proc.ts';
-import { openReleases } from './release.ts';
-import type { Run } from './release.ts';
-import { awaitService, mainOf, placed, settingsOf, tagOf } from './service.ts';
+import { changed, openReleases, originOf } from './release.ts';
+import type { Changed, Run } from './release.ts';
+import { awaitService, endStrays, isReady, mainOf, placed, settingsOf, tagOf } from './service.ts';
 import type { Place } from './service.ts';
-import { describe, factsOf, isFrozen, isVain, statusOf } from './status.ts';
-import { openSupervision } from './supervision.ts';
+import { factsOf, isFrozen, isVain, statusOf, tellNode } from './status.ts';
+import { needLinux, openSupervision } from './supervision.ts';
 import type { Killed, ProgramStatus, Supervision } from './supervision.ts';
 import { until } from './until.ts';
 
 export type ProgramName = 'service' | 'database';
-export type Changed = { env: Record<string, string>; tag: string };
 /** Its verbs throw with the reason when they fail, and may each run twice. */
 export type ProcessStack = {
   readonly node: string;
@@ -41,15 +39,21 @@ export type ProcessStack = {
   startDatabase: () => Promise<void>;
   stopDatabase: () => Promise<void>;
   /**
-   * Starts what served last if need be, and returns when it answers /health. `as`: this checkout's build with other
-   * settings, under a tag of their own.
+   * Starts what served last if need be, and returns when it answers /health. `as`: that with other settings, under a
+   * tag of their own.
    */
   startService: (as?: Changed) => Promise<void>;
   /**
-   * As `up` does: what serves gives way to this checkout's build, or a changed one; returns when that is ready.
-   * If it will not be, what served before is brought back, and RolledBack thrown.
+   * As `up` does: what serves gives way to this checkout's build, or to what serves with other settings; returns when
+   * that is ready. If it will not be, what served before is brought back, and RolledBack thrown.
    */
   replaceService: (as?: Changed) => Promise<void>;
+  /** The same, to what served before a fault changed it. */
+  restoreService: () => Promise<void>;
+  /** What was ready last. */
+  served: () => Run | undefined;
+  /** What runs, and is ready, is what comes back, though the `up` that began it was killed before it could see that. */
+  noteReady: () => Promise<void>;
   stopService: () => Promise<void>;
   /** Sets the role's password in the database; without one to that of the service. */
   setPassword: (password?: string) => Promise<void>;
@@ -114,21 +118,32 @@ export function openStack(node: Node, context: Context): ProcessStack {
   };
 
   const serviceSettings = () => settingsOf(context, kept.place(), cluster.passwordFile);
-  const wanted = async (as?: Changed): Promise<Run> => {
-    const [release, env] = [releases.take(), { ...await serviceSettings(), ...as?.env }];
+  const wanted = async (): Promise<Run> => {
+    const [release, env] = [releases.take(), await serviceSettings()];
     // the password too: the service reads it once, and a cluster that was made again has another
     const password = readFileSync(cluster.passwordFile, 'utf8');
-    return { release, env, tag: as?.tag ?? tagOf(release, { ...env, password }) };
+    return { release, env, tag: tagOf(release, { ...env, password }) };
   };
-  const beginService = async ({ release, env, tag }: Run): Promise<void> => {
+  /** A full disk costs the way back only. */
+  const note = (act: () => void): void => {
+    try {
+      act();
+    } catch (error) {
+      releases.forget();
+      say(`this build cannot be noted, so it could not come back: ${messageOf(error)}`);
+    }
+  };
+  const beginService = async (run: Run): Promise<void> => {
+    const { release, env, tag } = run;
     await supervision.settled();
     // a frozen one would wait for somebody to thaw it
     if (await supervision.signal('service', 'SIGCONT', true)) return;
     if (await isStopped('service')) {
-      await endStrays();
+      await endStrays(folder, scaled(graces.service));
       const { address, port } = kept.place();
       await needFree(address, port, 'ORDERS_PORT');
     }
+    note(() => releases.begins(run));
     await supervision.start('service', {
       // in the node's folder, by which one whose supervisor was killed is known
       argv: [process.execPath, releases.mainOf(release)], cwd: folder,
@@ -153,17 +168,22 @@ export function openStack(node: Node, context: Context): ProcessStack {
     await kept.keep(here, true);
     say(`waiting for http://${here.address}:${here.port}/ready`);
     await untilServed('/ready', deadlines.ready);
-    try {
-      releases.serves(run);
-    } catch (error) {
-      // it serves: a full disk costs the way back only
-      say(`that this build was ready cannot be noted, so it could not come back: ${messageOf(error)}`);
-    }
+    note(() => releases.serves(run));
   };
-  const replaceService = async (as?: Changed): Promise<void> => {
+  const noteReady = async (): Promise<void> => {
+    const [{ state, tag }, pending] = [await program('service'), releases.pending()];
+    if (state !== 'running' || tag !== pending?.tag || tag === releases.served()?.tag) return;
+    if (await isReady(kept.place(), scaled)) note(() => releases.serves(pending));
+  };
+  const replaceBy = async (choose: () => Promise<Run>): Promise<void> => {
+    await noteReady();
     // copied before anything is stopped: a full disk costs nobody his service
-    const run = await wanted(as);
+    const run = await choose();
     const former = releases.served();
+    const now = await program('service');
+    if (former === undefined && now.state !== 'stopped' && now.tag !== run.tag) {
+      say('no former build is kept: if this one does not get ready it cannot be rolled back');
+    }
     try {
       await serve(run);
     } catch (error) {
@@ -176,11 +196,19 @@ export function openStack(node: Node, context: Context): ProcessStack {
     }
   };
 
+  const replaceService = (as?: Changed): Promise<void> => replaceBy(async () => {
+    if (as === undefined) return wanted();
+    const origin = originOf(releases.served()) ?? fail('no build that was ready is kept to be changed: make up');
+    return changed(origin, as);
+  });
+  const restoreService = (): Promise<void> =>
+    replaceBy(async () => originOf(releases.served()) ?? await wanted());
+
   const setPassword = (password = readFileSync(cluster.passwordFile, 'utf8').trim()): Promise<void> =>
     cluster.sql(`alter role orders password '${password}';\n`).then(() => undefined);
 
   const up = async (): Promise<void> => {
-    await needLinux(context);
+    await needLinux(local);
     if (!existsSync(mainOf(root))) fail(`${mainOf(root)} is not there: run make build`);
     await supervision.settled();
     const here = kept.choose(!await isStopped('service') || !await isStopped('database'));
@@ -207,20 +235,9 @@ export function openStack(node: Node, context: Context): ProcessStack {
       say(`the ${which} had not ended after ${graces[which] / 1000} s and was killed`);
     }
   };
-  /** A service that the kernel did not end with its supervisor, which was killed in the moment between. */
-  const endStrays = async (): Promise<void> => {
-    const isService = (text: string): boolean => /\/service\/(dist\/)?main\.js$/.test(text);
-    const ours = processesIn(folder, 'node').filter(({ pid }) => readArguments(pid).some(isService));
-    const left = (): number[] => ours.map(({ pid }) => pid).filter(runs);
-    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-      left().forEach(pid => send(pid, signal));
-      if (await until(() => left().length === 0 || undefined, scaled(graces.service)) === true) return;
-    }
-    fail(`service processes do not end: ${left().join(', ')}`);
-  };
   const stopService = async (): Promise<void> => {
     tell(await supervision.stop('service'));
-    if (await supervision.status() === undefined) await endStrays();
+    if (await supervision.status() === undefined) await endStrays(folder, scaled(graces.service));
   };
   const stopDatabase = async (): Promise<void> => {
     tell(await supervision.stop('database'));
@@ -232,7 +249,7 @@ export function openStack(node: Node, context: Context): ProcessStack {
     await (async () => kept.keep(kept.place(), false))().catch(kept.forget);
     releases.forget();
     tell(await supervision.end());
-    await endStrays();
+    await endStrays(folder, scaled(graces.service));
     await cluster.stop();
     await cluster.disk.unmount();
     say('stopped, its data is kept');
@@ -248,20 +265,7 @@ export function openStack(node: Node, context: Context): ProcessStack {
   // ---- telling ----
   const status = async (): Promise<{ line: string; runs: boolean }> => {
     if (!existsSync(folder)) return { line: `${name}: never started`, runs: false };
-    const seen = await supervision.status();
-    const [{ address, port, dbPort }, isUp] = [kept.place(), kept.isUp() !== undefined];
-    const [service, database] = [statusOf(seen, 'service'), statusOf(seen, 'database')];
-    const isSound = isUp && [service, database].every(one => one.state === 'running' && !isFrozen(one));
-    const broken = seen === undefined ? 'down (its supervisor is gone)' : 'degraded';
-    // what an `up` that failed, or was killed, has left running is no halt
-    const isStopping = seen?.ending === true || [service, database].some(({ stopping }) => stopping);
-    const isHalted = !isUp && (isStopping || [service, database].every(({ state }) => state === 'stopped'));
-    const line = [
-      `${name}: ${isSound ? 'up' : isHalted ? 'halted' : broken}`,
-      `service http://${address}:${port} ${describe(service)}`,
-      `database ${address}:${dbPort} ${describe(database)}`,
-    ].join(' · ');
-    return { line, runs: isSound };
+    return tellNode(name, kept.place(), kept.isUp() !== undefined, await supervision.status());
   };
   const facts = async (): Promise<ProcessFacts> => {
     if (kept.isUp() === undefined) fail('not up');
@@ -282,17 +286,13 @@ export function openStack(node: Node, context: Context): ProcessStack {
     }
   };
   const startService = async (as?: Changed): Promise<void> => {
-    await beginService(as === undefined ? releases.served() ?? await wanted() : await wanted(as));
+    const served = releases.served();
+    await beginService(as === undefined ? served ?? await wanted() : changed(originOf(served) ?? await wanted(), as));
     await untilServed('/health', deadlines.health);
   };
   return {
     node: name, supervision, cluster, isUp: kept.isUp, up, halt, destroy, status, logs, facts, program,
-    startDatabase, stopDatabase, startService, replaceService, stopService, setPassword, settings: serviceSettings,
+    startDatabase, stopDatabase, startService, replaceService, restoreService, stopService, noteReady,
+    served: releases.served, setPassword, settings: serviceSettings,
   };
-}
-
-async function needLinux({ local }: Context): Promise<void> {
-  if (process.platform === 'linux' && (await local.run(['setpriv', '--version'])).code === 0) return;
-  throw new Error('the platform process needs Linux with setpriv, which ties programs to their supervisor; '
-    + 'Debian, Ubuntu: apt-get install util-linux');
 }

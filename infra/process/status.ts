@@ -27,8 +27,27 @@ export function isVain(before: ProgramStatus, now: ProgramStatus, triedMs: numbe
   return ends >= vain.ends && triedMs >= vain.leastMs;
 }
 
+/** A node's line of the status; it `runs` when both of its programs do, and are awake. */
+export function tellNode(
+  name: string, { address, port, dbPort }: { address: string; port: number; dbPort: number }, isUp: boolean,
+  seen: Status | undefined,
+): { line: string; runs: boolean } {
+  const [service, database] = [statusOf(seen, 'service'), statusOf(seen, 'database')];
+  const isSound = isUp && [service, database].every(one => one.state === 'running' && !isFrozen(one));
+  const broken = seen === undefined ? 'down (its supervisor is gone)' : 'degraded';
+  // what an `up` that failed, or was killed, has left running is no halt
+  const isStopping = seen?.ending === true || [service, database].some(({ stopping }) => stopping);
+  const isHalted = !isUp && (isStopping || [service, database].every(({ state }) => state === 'stopped'));
+  const line = [
+    `${name}: ${isSound ? 'up' : isHalted ? 'halted' : broken}`,
+    `service http://${address}:${port} ${describe(service)}`,
+    `database ${address}:${dbPort} ${describe(database)}`,
+  ].join(' · ');
+  return { line, runs: isSound };
+}
+
 /** For a line of the status. */
-export function describe(status: ProgramStatus): string {
+function describe(status: ProgramStatus): string {
   const { state, pid, startedAt, restarts, exit } = status;
   if (state === 'running') {
     const often = restarts === 1 ? '1 time' : `${restarts} times`;

@@ -4,6 +4,7 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Host } from '../host.ts';
 import { holderOf } from '../lock.ts';
 import { lastLines } from './log.ts';
 import { until } from './until.ts';
@@ -126,6 +127,12 @@ export function openSupervision({ folder, env, scaled }: SupervisionOptions): Su
       return killed;
     },
   };
+}
+
+export async function needLinux(local: Host): Promise<void> {
+  if (process.platform === 'linux' && (await local.run(['setpriv', '--version'])).code === 0) return;
+  throw new Error('the platform process needs Linux with setpriv, which ties programs to their supervisor; '
+    + 'Debian, Ubuntu: apt-get install util-linux');
 }
 
 /** What the supervisor answers; undefined when there is none. */

@@ -1,7 +1,7 @@
 // Backup and restore on plain processes, with a real PostgreSQL: the whole way, and everything that may be in the way.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { appendFile, copyFile, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import test from 'node:test';
@@ -32,6 +32,7 @@ const checksum = async (file: string) => {
   const sum = execFileSync('sha256sum', [file], { encoding: 'utf8' }).split(' ')[0] ?? '';
   await writeFile(`${file}.sha256`, `${sum.replace('\\', '')}  ${basename(file)}\n`);
 };
+const ledgerOf = (stack: Stack) => join(stack.state, 'ledger/process-control.jsonl');
 const hasPart = async (stack: Stack) =>
   (await readdir(backupsOf(stack)).catch(() => [])).some(name => name.endsWith('.part'));
 /** Refused or failed with one line that says so, with nothing changed and nothing left. */
@@ -69,6 +70,10 @@ test('what was backed up, destroyed and restored is what verify was promised, an
   assert.equal(verified.code, 0, verified.stdout);
   assert.match(verified.stdout, /\blasting yes\b/);
   assert.match(verified.stdout, /; [1-9]\d* before the present start of the service;/);
+  // as after a restore that died between its commit and the ledger
+  await rm(ledgerOf(stack));
+  await must(stack.control('restore', file));
+  assert.equal(await readFile(ledgerOf(stack), 'utf8'), await readFile(`${file}.ledger.jsonl`, 'utf8'));
 });
 
 test('what stands in the way of a restore is one line, and nothing is touched', async t => {
@@ -77,11 +82,29 @@ test('what stands in the way of a restore is one line, and nothing is touched', 
   await must(stack.control('up'));
   await fill(stack, 3);
   const file = await backup(stack);
-  await t.test('a stack with orders', async () => {
+  await t.test('a stack with orders, some of the backup among them', async () => {
+    await sql(stack, 'delete from orders where order_id in (select order_id from orders limit 1)');
+    await fill(stack, 1);
     await refused(stack, ['restore', file], { says: /control has 3 orders, .* nothing was touched/ });
     assert.equal(await count(stack), 3);
   });
   await anew(stack);
+  await t.test('an order set aside, which comes back even where it is there already', async () => {
+    await fill(stack, 1);
+    await sql(stack, "update orders set symbol = 'ZZV'");
+    await must(stack.control('inject', 'orders-lost'));
+    await refused(stack, ['restore', file], { says: /orders-lost is in place on control: make recover first/ });
+    await sql(stack, 'insert into orders select * from orders_lost');
+    await must(stack.control('recover', 'orders-lost'));
+    assert.equal(await count(stack), 1);
+    await sql(stack, 'delete from orders');
+  });
+  await t.test('a ledger that cannot be written', async () => {
+    await mkdir(ledgerOf(stack), { recursive: true });
+    await refused(stack, ['restore', file], { says: /EISDIR/ });
+    await rm(ledgerOf(stack), { recursive: true });
+    assert.equal(await count(stack), 0);
+  });
   const spoil = async (name: string, act: (copy: string) => Promise<unknown>, sum = true) => {
     const copy = join(stack.state, name);
     await copyFile(file, copy);
@@ -170,8 +193,17 @@ test('two backups at once take turns, no verb waits for one, and none is taken w
     return stdout.trim();
   });
   assert.equal(new Set(files).size, 2);
+  // one that comes during the dump
+  await must(stack.control('inject', 'table-locked'));
+  const late = refused(stack, ['backup'], { says: /no backup was made: right-revoked is in place/ });
+  await until(() => hasPart(stack), is => is);
+  await must(stack.control('inject', 'right-revoked'));
+  await must(stack.control('recover', 'table-locked'));
+  await late;
+  assert.equal((await readdir(backupsOf(stack))).filter(name => name.startsWith('orders')).length, 6);
+  await must(stack.control('recover'));
   await must(stack.control('inject', 'tables-lost'));
-  await refused(stack, ['backup'], { says: /no backup while tables-lost is in place/ });
+  await refused(stack, ['backup'], { says: /no backup was made: tables-lost is in place/ });
   await must(stack.control('inject', 'tables-lost'));
   assert.equal((await place(stack)).status, 201);
   await must(stack.control('up'));
@@ -203,8 +235,21 @@ test('killed half way, a backup leaves none and a restore leaves an empty stack,
   await fill(stack, 300_000);
   await kill(stack, ['backup'], () => hasPart(stack));
   assert.equal((await readdir(backupsOf(stack))).some(name => name.endsWith('.dump')), false);
+  // and as by one that was killed between its last steps
+  const besideOf = (moment: string) => (
+    ['.ledger.jsonl', '.sha256'].map(what => `orders-control-${moment}-c0ffee-1.dump${what}`)
+  );
+  const [packed, strays] = [besideOf('20250101T000000Z'), besideOf('20260101T000000Z')];
+  for (const name of [...packed, ...strays]) await writeFile(join(backupsOf(stack), name), '');
+  const names = async () => (await readdir(backupsOf(stack))).filter(name => name.startsWith('orders')).sort();
   const file = await backup(stack);
-  assert.equal(await hasPart(stack), false, 'what the killed one left is gone');
+  const kept = [...packed, ...['', '.ledger.jsonl', '.sha256'].map(what => basename(file) + what)];
+  assert.deepEqual(await names(), kept, 'what belongs to a dump that somebody has packed stays');
+  for (const name of strays) await writeFile(join(backupsOf(stack), name), '');
+  const later = await backup(stack);
+  assert.ok((await names()).includes(strays[0] ?? ''), 'no backup was killed meanwhile');
+  for (const name of [...strays, ...packed]) await rm(join(backupsOf(stack), name));
+  assert.ok(later > file);
   await anew(stack);
   const copying = "select count(*) from pg_stat_activity where query ilike 'copy public.orders%' and state = 'active'";
   await kill(stack, ['restore', file], async () => Number(await sql(stack, copying)) > 0);

@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { readEnv, writeEnv } from '../docker/stack/env-file.ts';
+import { openEngine } from '../docker/engine.ts';
+import { diskOf } from '../docker/stack/disk.ts';
+import { isMadeWith, isOwn, readEnv, withImage, writeEnv } from '../docker/stack/env-file.ts';
+import { servedSettings } from '../docker/stack/files.ts';
 import { openStack } from '../docker/stack/stack.ts';
 import type { StackOptions } from '../docker/options.ts';
 import type { Host, Run } from '../host.ts';
@@ -96,6 +99,26 @@ test('a host that does not answer is reported as such, not as a failure of the s
   await assert.rejects(openStack(options(host)).facts(wanted), gone);
 });
 
+test('an engine that does not say where the volume is has a disk, and only no volume is none', async () => {
+  let stderr = 'Cannot connect to the Docker daemon';
+  const deadlines: unknown[] = [];
+  const host: Host = {
+    ...fakeHost([]),
+    run: async (argv, more) => {
+      deadlines.push(more?.deadlineMs);
+      const fails = argv.includes('inspect');
+      return { code: fails ? 1 : 0, stdout: '1048576', stderr: fails ? stderr : '', late: false };
+    },
+  };
+  const disk = diskOf(openEngine(options(host)));
+  for (const act of [disk.cut, disk.unmount, disk.remove, disk.isOn, disk.isFull]) {
+    await assert.rejects(act(), /^Error: control: .*Cannot connect to the Docker daemon/);
+  }
+  stderr = 'Error response from daemon: get orders_data: no such volume';
+  await disk.remove();
+  assert.ok(deadlines.every(ms => typeof ms === 'number'), String(deadlines));
+});
+
 test('settings are read back as they were written, whatever is in a path', () => {
   const folder = `/it's "here" $HOME \\ ö/docker/control`;
   const images = { service: 'orders:1', database: 'db@sha256:2' };
@@ -106,6 +129,38 @@ test('settings are read back as they were written, whatever is in a path', () =>
   assert.equal(env['ORDERS_DB_IMAGE'], 'db@sha256:2');
   assert.equal(env['DRAIN_GRACE_MS'], '7');
   assert.equal(env['ORDERS_HEALTH_INTERVAL'], '15000ms');
+});
+
+test('settings of another folder, as in a copy of it, are no way back; those of the same are', async () => {
+  const own = options(fakeHost([]));
+  const text = writeEnv(own, { service: 'orders:1', database: 'db:1' });
+  const theirs = writeEnv({ ...own, folder: '/a/copy' }, { service: 'orders:1', database: 'db:1' });
+  const kept = (files: Record<string, string>) => servedSettings(openEngine({
+    ...own, host: { ...own.host, read: async path => files[path.replace(`${own.folder}/`, '')] },
+  }));
+  assert.equal(await kept({ served: text, env: theirs }), text);
+  assert.equal(await kept({ served: theirs, env: text }), text);
+  assert.equal(await kept({ served: theirs, env: theirs }), undefined);
+  assert.equal(await kept({}), undefined);
+  assert.ok(isOwn('/a/copy', theirs));
+});
+
+test('a container was made with settings when its image, its port and all that they hand on are theirs', () => {
+  const text = writeEnv(options(fakeHost([])), { service: 'orders:1', database: 'db:1' });
+  const env = ['ENV=production', 'LOG_LEVEL=info', 'DRAIN_GRACE_MS=7', 'PORT=8000'];
+  const made = { image: 'orders:1', published: ['127.0.0.1:18431'], env: [...env, 'WATCHDOG_MS'] };
+  const db = { image: 'db:1' };
+  assert.ok(isMadeWith({ api: made, db }, text), 'a name alone is a setting that was not given');
+  for (const other of [undefined, { image: 'db:2' }]) assert.equal(isMadeWith({ api: made, db: other }, text), false);
+  for (const other of [
+    { image: 'orders:2' }, { published: [] }, { published: ['127.0.0.1:18432'] }, { env: env.slice(0, 2) },
+    { env: env.with(1, 'LOG_LEVEL=warn') }, { env: [...env, 'WATCHDOG_MS=1'] },
+  ]) assert.equal(isMadeWith({ api: { ...made, ...other }, db }, text), false, JSON.stringify(other));
+});
+
+test('another image leaves every other setting as it was', () => {
+  const text = writeEnv(options(fakeHost([])), { service: 'orders:1', database: 'db:1' });
+  assert.deepEqual(readEnv(withImage(text, "it's")), { ...readEnv(text), ORDERS_IMAGE: "it's" });
 });
 
 function options(host: Host): StackOptions {

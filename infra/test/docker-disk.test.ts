@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { missing, openContainers, soon, succeeded } from './docker-stack.ts';
 import { diskless } from './loop-disk.ts';
+import { root, runIn } from './stack.ts';
 
 test('a stack with a disk of its own', { skip: missing || diskless }, async t => {
   const stack = await openContainers(t, { ORDERS_DISK_MB: '128' });
@@ -63,6 +64,17 @@ test('a stack with a disk of its own', { skip: missing || diskless }, async t =>
     succeeded(await platform('up'), 'up');
     await isServed();
     assert.equal(await status(`/orders/${order}`), 200);
+  });
+
+  await t.test('up fails when the database works on something else than what is mounted here', async () => {
+    const folder = (await docker('volume', 'inspect', '-f', '{{.Mountpoint}}', `${stack.project}_data`)).trim();
+    // in mounts of our own, as when the engine has others than we
+    const script = 'mount -t tmpfs tmpfs "$1" && exec "$2" up';
+    const up = await runIn(stack.env, 'unshare', ['-m', '--propagation', 'private', 'sh', '-c', script, 'sh', folder,
+      join(root, 'infra/control')]);
+    assert.equal(up.code, 1, up.stderr);
+    assert.match(up.stderr, /the database does not work on the disk .* mounted at/);
+    succeeded(await platform('up'), 'up');
   });
 
   await t.test('destroy leaves neither mount nor file nor volume', async () => {

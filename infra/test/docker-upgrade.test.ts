@@ -1,6 +1,7 @@
 // A new build in the place of the one that serves, in containers: what does not get ready gives way to it again.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import type { TestContext } from 'node:test';
@@ -70,6 +71,33 @@ test('a new build that', { skip: missing }, async t => {
     assert.equal(await stack.docker('image', 'ls', '-q', `${stack.project}-*upgrade`), '');
     assert.deepEqual(await stack.broken(), []);
     await serves(stack, order);
+  });
+  await t.test('is a fault keeps the settings that serve, and gives way to them', async () => {
+    const more = `services: { api: { labels: { kept: "yes" } } }`;
+    await writeFile(join(stack.state, 'more.yml'), more);
+    succeeded(await up(stack, { LOG_LEVEL: 'warn', ORDERS_OVERRIDE: join(stack.state, 'more.yml') }), 'up');
+    const seen = () => stack.docker('inspect', '--format', '{{.Config.Labels.kept}} {{.Config.Env}}', stack.api);
+    for (const [verb, sha] of [['inject', /0ddba12/], ['recover', /^yes (?!.*0ddba12)/]] as const) {
+      succeeded(await stack.platform(verb, 'upgrade'), verb);
+      assert.match(await seen(), /^yes .*LOG_LEVEL=warn/);
+      assert.match(await seen(), sha);
+    }
+    succeeded(await stack.platform('up'), 'up');
+    assert.match(await seen(), /^<no value> .*LOG_LEVEL=info/);
+  });
+  await t.test('serves, and whose make up was killed while it waited, is what comes back', async st => {
+    const env = { ...stack.env, LOG_LEVEL: 'warn' };
+    const child = spawn(join(root, 'infra/control'), ['up'], { env, detached: true, stdio: 'ignore' });
+    const level = () => stack.docker('inspect', '--format', '{{.Config.Env}} {{.State.Status}}', stack.api)
+      .then(text => /LOG_LEVEL=warn.* running/.test(text), () => false);
+    await soon(level, true);
+    process.kill(-Number(child.pid), 'SIGKILL');
+    await soon(() => stack.status('/ready'), 200);
+    const { code, stderr } = await up(stack, { ...hasty, ORDERS_IMAGE: await build(stack, st, badBuilds[0].program) });
+    assert.deepEqual([code, /rolled back to the build/.test(stderr)], [1, true], stderr);
+    await soon(level, true);
+    await serves(stack, order);
+    succeeded(await stack.platform('up'), 'up');
   });
   await t.test('make up is killed with -9 in the middle, and two are typed at once: rolled back', async st => {
     const env = { ...stack.env, ...hasty, ORDERS_IMAGE: await build(stack, st, 'for (;;);') };

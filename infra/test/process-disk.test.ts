@@ -1,12 +1,16 @@
 // A disk of the database's own, on plain processes: what was promised outlives its power, and a full one heals itself.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, rename, rmdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import test from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { readBackup } from '../database/backup.ts';
+import { openLocal } from '../local.ts';
+import { openLoopDisk } from '../loop-disk.ts';
+import { openCluster } from '../process/database/cluster.ts';
 import { diskless } from './loop-disk.ts';
 import { folderOf, must, openStack, root } from './stack.ts';
 import type { Stack } from './stack.ts';
@@ -78,8 +82,21 @@ test('a stack with a disk of its own', { skip: diskless }, async t => {
 
   await t.test('halt unmounts it, and no server begins without it; up mounts it again', async () => {
     const order = await place();
+    const [, at = ''] = mounts(stack)[0]?.split(' ') ?? [];
     await must(stack.control('halt'));
     assert.deepEqual(mounts(stack), []);
+    const file = join(folderOf(stack), 'db/disk.ext4');
+    await rename(file, `${file}.away`);
+    const empty = await stack.control('up');
+    assert.equal(empty.code, 1, 'an empty database has begun because the disk was away');
+    assert.match(empty.stderr, /disk\.ext4 is missing, and the orders with it: put it back, or make destroy/);
+    await rename(`${file}.away`, file);
+    const beside = join(dirname(at.replaceAll('\\040', ' ')), 'data');
+    await mkdir(beside);
+    const second = await stack.control('up');
+    assert.equal(second.code, 1);
+    assert.match(second.stderr, /data lies beside the disk .*move one of them away/);
+    await rmdir(beside);
     for (const verb of [['init', join(folderOf(stack), 'db'), '1'], ['start', join(folderOf(stack), 'db')]]) {
       const begun = await stack.run(process.execPath, program, ...verb);
       assert.equal(begun.code, 1, 'an empty database has begun where the disk should be');
@@ -88,11 +105,30 @@ test('a stack with a disk of its own', { skip: diskless }, async t => {
     assert.equal(await status(`/orders/${order}`), 200);
   });
 
+  await t.test('halt does not wait for a backup that is read back', async inner => {
+    const fifo = join(stack.state, 'backup');
+    execFileSync('mkfifo', [fifo]);
+    const writer = spawn('sh', ['-c', 'exec sleep 100 > "$1"', 'sh', fifo]);
+    inner.after(() => writer.kill());
+    const local = openLocal({ PATH: process.env['PATH'] ?? '' });
+    const folder = join(folderOf(stack), 'db');
+    const cluster = openCluster({ folder, local, pgBin: undefined, scaled: ms => ms, say: () => undefined });
+    const reading = readBackup(fifo, { run: cluster.beside, scaled: ms => ms }).catch(() => 'no backup');
+    await must(stack.control('halt'));
+    writer.kill();
+    assert.equal(await reading, 'no backup');
+    await must(stack.control('up'));
+  });
+
   await t.test('a cut that was killed half way, before its programs: up, recover and halt cope with it', async () => {
     const order = await place();
     const [, at = ''] = mounts(stack)[0]?.split(' ') ?? [];
     const cut = `open(my $at, '<', $ARGV[0]); my $how = pack('L', 2); ioctl($at, 0x8004587d, $how) or die $!`;
     for (const verbs of [['up'], ['recover'], ['halt', 'up']]) {
+      // as a container that begins in this moment, with a copy of all mounts
+      const holder = spawn('unshare', ['-m', '--propagation', 'private', 'sleep', '3']);
+      await once(holder, 'spawn');
+      t.after(() => holder.kill());
       await must(stack.run('perl', '-e', cut, at.replaceAll('\\040', ' ')));
       if (verbs[0] === 'recover') await stack.control('inject', 'power-cut');
       for (const verb of verbs) await must(stack.control(verb));
@@ -142,4 +178,18 @@ test('a stack with a disk of its own', { skip: diskless }, async t => {
       assert.deepEqual([mounts(stack), existsSync(folderOf(stack))], [[], false], `after ${ms} ms`);
     }
   });
+});
+
+test('a folder that this machine does not have is not made, and what is not mounted is not cut', {
+  skip: diskless,
+}, async t => {
+  const stack = await openStack(t);
+  const file = join(stack.state, 'disk.ext4');
+  const local = openLocal({ PATH: process.env['PATH'] ?? '' });
+  const open = (at: string) => openLoopDisk({ host: local, scaled: ms => ms, file, at: () => at });
+  const elsewhere = join(stack.state, 'elsewhere');
+  await open(elsewhere).make(8, { uid: 0, gid: 0 });
+  await assert.rejects(open(elsewhere).mount(), /elsewhere is no folder of this machine/);
+  assert.equal(existsSync(elsewhere), false);
+  await assert.rejects(open(stack.state).cut(), /is not mounted/);
 });

@@ -1,7 +1,7 @@
 // A new build in the place of the one that serves, on plain processes: what does not get ready gives way to it again.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { cp, mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import type { TestContext } from 'node:test';
@@ -35,6 +35,12 @@ const hasty = { SCALE: '0.2' };
 async function answer(stack: Stack, path: string, method = 'GET'): Promise<Record<string, unknown>> {
   const got = await fetch(`http://127.0.0.1:${stack.port}${path}`, { method, headers: { connection: 'close' } });
   return { ...await got.json() as object, status: got.status };
+}
+
+/** The release that runs. */
+async function servedBy(stack: Stack): Promise<string[]> {
+  const command = await readFile(`/proc/${(await stack.facts()).api.pid}/cmdline`, 'utf8').catch(() => '');
+  return /releases\/([0-9a-f]+)\//.exec(command)?.slice(1) ?? [];
 }
 
 const releases = async (stack: Stack): Promise<string[]> => (await readdir(join(folderOf(stack), 'releases'))).sort();
@@ -93,6 +99,25 @@ test('a new build that', async t => {
     assert.doesNotMatch(await sha(), /^0ddba/);
     await must(up());
   });
+  await t.test('is a fault keeps the settings and the build that serve, and gives way though stopped', async () => {
+    const seen = async () => {
+      const { pid } = (await stack.facts()).api;
+      const [program = '', env = ''] = await Promise.all(['cmdline', 'environ'].map(file => (
+        readFile(`/proc/${pid}/${file}`, 'utf8')
+      )));
+      return [program, env.split('\0').filter(one => /^(LOG_LEVEL|READY_MAX_AGE_MS|GIT_SHA)=/.test(one)).sort()];
+    };
+    await must(up({ LOG_LEVEL: 'warn', READY_MAX_AGE_MS: '4321' }));
+    const [program, settings] = await seen();
+    await put('// not what serves');
+    await must(stack.control('inject', 'upgrade'));
+    const sha = `GIT_SHA=0ddba12${'0'.repeat(33)}`;
+    assert.deepEqual(await seen(), [program, [sha, 'LOG_LEVEL=warn', 'READY_MAX_AGE_MS=4321']]);
+    await must(stack.control('inject', 'service-down'));
+    await must(stack.control('recover', 'upgrade'));
+    assert.deepEqual(await seen(), [program, settings]);
+    assert.deepEqual((await stack.control('journal')).stdout, '');
+  });
   await t.test('cannot be copied costs nothing: what serves goes on', async () => {
     const { pid } = (await stack.facts()).api;
     await put('// one that is too much for the disk');
@@ -112,13 +137,38 @@ test('a new build that', async t => {
   });
   await t.test('is bad, and the former one is spoilt as well: both are told, and nothing is called up', async () => {
     await must(up());
-    const { release } = JSON.parse(await readFile(join(folderOf(stack), 'served.json'), 'utf8')) as { release: string };
-    await rm(join(folderOf(stack), 'releases', release, 'service/main.js'));
+    const served = join(folderOf(stack), 'served.json');
+    const kept = await readFile(served, 'utf8');
+    await writeFile(served, kept.replace('"DATABASE_NAME":"orders"', '"DATABASE_NAME":"no"'));
     await put(badBuilds[0].program);
     const { code, stderr } = await up(hasty);
     assert.equal(code, 1);
-    assert.match(stderr, /its last words[^]*was started again, and does not serve either: [^]*MODULE_NOT_FOUND/);
+    assert.match(stderr, /its last words[^]*was started again, and does not serve either: [^]*database_missing/);
     await put('// whole');
+    await must(up());
+  });
+  await t.test('is to come back, and was cut short: it is not started, but what is whole', async () => {
+    const [release = ''] = await servedBy(stack);
+    await truncate(join(folderOf(stack), 'releases', release, 'service/main.js'), 20);
+    await must(stack.control('inject', 'service-down'));
+    await must(stack.control('recover', 'service-down'));
+    assert.equal((await answer(stack, '/ready'))['status'], 200);
+  });
+  await t.test('is bad, and nothing is kept of the former one: that is said first, faults are refused', async () => {
+    const { pid } = (await stack.facts()).api;
+    for (const file of ['served.json', 'pending.json']) await rm(join(folderOf(stack), file), { force: true });
+    for (const fault of ['upgrade', 'bad-upgrade']) {
+      const { code, stderr } = await stack.control('inject', fault);
+      assert.equal(code, 1);
+      assert.match(stderr, /no build that was ready is kept to be changed: make up/);
+    }
+    assert.equal((await stack.facts()).api.pid, pid);
+    await put(badBuilds[0].program);
+    const { code, stderr } = await up(hasty);
+    assert.equal(code, 1);
+    assert.match(stderr, /no former build is kept: [^]*build or settings have changed[^]*its last words/);
+    assert.doesNotMatch(stderr, /comes back|rolled back,/);
+    await put('// whole again');
     await must(up());
   });
   await t.test('is bad where nothing ran is not rolled back', async () => {
@@ -131,6 +181,31 @@ test('a new build that', async t => {
     assert.match((await stack.control('status')).stdout, /^control: degraded .*refused its configuration/);
     assert.equal((await stack.control('status')).code, 1);
   });
+});
+
+test('a build whose make up was killed while it waited, and that serves, is what comes back', async t => {
+  const stack = await openStack(t);
+  const { up, put, control } = await openCheckout(t, stack);
+  await must(up());
+  for (const [round, act] of [
+    async () => assert.equal((await up(hasty)).code, 1),
+    async () => { for (const verb of ['inject', 'recover']) await must(stack.control(verb, 'service-down')); },
+  ].entries()) {
+    const go = join(stack.state, `go-${round}`);
+    const waits = `while (!is('${go}')) await new Promise(look => setTimeout(look, 50));`;
+    await put(`import { existsSync as is } from 'node:fs'; ${waits}`);
+    const before = await releases(stack);
+    const child = spawn(control, ['up'], { env: stack.env, detached: true, stdio: 'ignore' });
+    await until(() => servedBy(stack), ([release = '']) => !before.includes(release));
+    const wanted = await servedBy(stack);
+    process.kill(-Number(child.pid), 'SIGKILL');
+    await writeFile(go, '');
+    await until(() => answer(stack, '/ready').catch(() => ({ status: 0 })), ({ status }) => status === 200);
+    await put(badBuilds[0].program);
+    await act();
+    assert.deepEqual(await servedBy(stack), wanted);
+    assert.equal((await answer(stack, '/ready'))['status'], 200);
+  }
 });
 
 test('make up is killed with -9 in the middle of a replacement, and two are typed at once', async t => {

@@ -55,7 +55,9 @@ function checksOf(facts: MachineFacts, all: Machines): Check[] {
 /** The same instance as the host does; one that tells the host nothing, the same as the other machines do. */
 function reachesServices({ node, reached }: MachineFacts, all: Machines): Check {
   const looks = [...all.seen].map(([service, onHost]) => {
-    const wanted = onHost ?? answering(all).flatMap(one => instanceOn(service, one.reached) ?? [])[0];
+    // what a machine says of its own service shows nobody the way there
+    const others = answering(all).filter(one => one.node !== service);
+    const wanted = onHost ?? others.flatMap(one => instanceOn(service, one.reached) ?? [])[0];
     return { service, wanted, got: instanceOn(service, reached) };
   });
   const wrong = looks.find(({ wanted, got }) => wanted !== undefined && got !== wanted);

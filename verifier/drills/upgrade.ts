@@ -19,8 +19,8 @@ export const upgrade: Drill = {
     means: 'somebody typed `make up` with another build or other settings.',
     takes: 'about 30 s on plain processes, 1 to 2 minutes in containers',
     byHand: '`infra/control inject upgrade`; `infra/control inject bad-upgrade` for one that is rolled back',
-    backToNormal: '`infra/control recover upgrade`, or `make up`, brings the build of this checkout back. '
-      + 'Writers repeat what was ambiguous with the same key.',
+    backToNormal: '`infra/control recover upgrade` brings back what served before, `make up` the build of this '
+      + 'checkout. Writers repeat what was ambiguous with the same key.',
   },
   faults: ['upgrade', 'bad-upgrade'],
   successor: 'any',

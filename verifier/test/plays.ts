@@ -1,6 +1,7 @@
 // What platforms do, for better or worse, in drills against a fake system: upgrades, cuts, drains, refusals.
 import { newBuild } from '#infra/platform';
 import type { Spoilt } from '#infra/platform';
+import { until } from '../client/until.ts';
 import { factsOf } from './fake-system.ts';
 import type { Play } from './fake-system.ts';
 import { commit, withFields } from './honest.ts';
@@ -36,17 +37,20 @@ export function cutting({ platform = 'process', starts = Infinity, boots = Infin
   };
 }
 
-/** Drains in good order for half a second, and keeps its connections. */
+/** Drains in good order until that was heard forty times, and keeps its connections. */
 export function draining(): { lie: Lie; play: Play } {
-  let drains = false;
+  let [drains, heard] = [false, 0];
   return {
-    lie: (reply, { path }) => !drains || path !== '/ready' ? reply : withFields(
-      { ...reply, status: 503, headers: { ...reply.headers, 'retry-after': '1' } }, { status: 'draining' },
-    ),
+    lie: (reply, { path }) => {
+      if (!drains || path !== '/ready') return reply;
+      heard += 1;
+      const refused = { ...reply, status: 503, headers: { ...reply.headers, 'retry-after': '1' } };
+      return withFields(refused, { status: 'draining' });
+    },
     play: async (verb, [fault]) => {
       if (verb !== 'inject' || fault !== 'drain') return undefined;
       drains = true;
-      await new Promise(resolve => { setTimeout(resolve, 500); });
+      await until(async () => heard, many => many >= 40, 20_000);
       drains = false;
       return { done: [{ exit: 0, ms: 500, stderr: '' }] };
     },

@@ -2,14 +2,15 @@
 import { join } from 'node:path';
 import { lastWords } from '../engine.ts';
 import type { Engine } from '../engine.ts';
+import { readEnv } from './env-file.ts';
 
-/** Another Compose file over ours, other values than those of the settings; one service; without ORDERS_OVERRIDE. */
-export type Otherwise = { file?: string; env?: Record<string, string>; service?: 'api'; plain?: boolean };
+/** Another Compose file over ours, other values than those of the settings; one service. */
+export type Otherwise = { file?: string; env?: Record<string, string>; service?: 'api' };
 
 /** What Compose said when it failed. */
 export async function composeUp({ options }: Engine, other: Otherwise = {}): Promise<string | undefined> {
-  const { host, infra, folder, platform, settings } = options;
-  const override = platform === 'docker' && other.plain !== true ? settings.given.ORDERS_OVERRIDE : undefined;
+  const { host, infra, folder, settings } = options;
+  const { ORDERS_OVERRIDE: override } = readEnv(await host.read(join(folder, 'env')) ?? '');
   const more = [override, other.file].filter(file => file !== undefined);
   const files = [join(infra, 'docker-compose.yml'), ...more].flatMap(file => ['-f', file]);
   const what = other.service === undefined ? ['--remove-orphans'] : ['--no-deps', other.service];

@@ -3,27 +3,37 @@ import { join } from 'node:path';
 import { openLoopDisk, otherSize, withoutDisk } from '../../loop-disk.ts';
 import type { LoopDisk } from '../../loop-disk.ts';
 import { messageOf } from '../../platform.ts';
-import { Trouble } from '../engine.ts';
+import { Trouble, lastWords } from '../engine.ts';
 import type { Engine, Sight, Survey } from '../engine.ts';
+import type { Container } from '../inspect.ts';
 
 /** The user that the database runs as, in its container. */
 const user = { uid: 999, gid: 999 };
+const LOOK_MS = 30_000;
 const volumeOf = ({ options: { project } }: Engine): string => `${project}_data`;
 
 /** Of an engine on this machine. In a VM there is none: there the whole machine's power is cut. */
 export function diskOf(engine: Engine): LoopDisk {
   const { host, folder, settings, node } = engine.options;
-  const at = async (): Promise<string> => {
-    const { code, stdout } = await host.run(['docker', 'volume', 'inspect', '-f', '{{.Mountpoint}}', volumeOf(engine)]);
-    return code === 0 ? stdout.trim() : '';
-  };
+  const at = () => folderOf(engine);
   const disk = openLoopDisk({ host, scaled: settings.scaled, file: join(folder, 'disk.ext4'), at });
   const told = <A extends unknown[], T>(act: (...args: A) => Promise<T>) => (...args: A): Promise<T> =>
     act(...args).catch((error: unknown) => { throw new Trouble(`${node.name}: ${messageOf(error)}`); });
   return {
-    ...disk, make: told(disk.make), mount: told(disk.mount), unmount: told(disk.unmount), cut: told(disk.cut),
-    fill: told(disk.fill), free: told(disk.free), remove: told(disk.remove),
+    size: told(disk.size), make: told(disk.make), isOn: told(disk.isOn), mount: told(disk.mount),
+    unmount: told(disk.unmount), cut: told(disk.cut), fill: told(disk.fill), free: told(disk.free),
+    isFull: told(disk.isFull), remove: told(disk.remove),
   };
+}
+
+/** Where the engine has the volume; empty when it has none. */
+async function folderOf(engine: Engine): Promise<string> {
+  const { host, settings } = engine.options;
+  const argv = ['docker', 'volume', 'inspect', '-f', '{{.Mountpoint}}', volumeOf(engine)];
+  const { code, stdout, stderr } = await host.run(argv, { deadlineMs: settings.scaled(LOOK_MS) });
+  if (code === 0) return stdout.trim();
+  if (/no such volume/i.test(stderr)) return '';
+  throw new Error(`where the volume of the database is cannot be seen: ${lastWords(stderr)}`);
 }
 
 /** Sends nothing where there can be none. */
@@ -67,13 +77,29 @@ export async function powerOn(engine: Engine, { db }: Sight): Promise<void> {
   await disk.mount();
 }
 
+/** An engine elsewhere, or one with mounts of its own, may have a folder of the same name without the disk. */
+export async function proveDisk(engine: Engine, db: Container): Promise<void> {
+  if (await hasDisk(engine)) await engine.sh(proving, [db.id, await folderOf(engine)]);
+}
+
 /** Nothing more reaches the disk, then nothing runs any more: as when the power of all of it goes. */
 export async function cutPower(engine: Engine, { api, db }: Sight): Promise<void> {
   const disk = diskOf(engine);
-  await disk.cut();
+  // without power already, when neither its disk nor a server is there
+  const runs = db !== undefined && ['running', 'paused', 'restarting'].includes(db.status);
+  if (runs || await disk.isOn()) await disk.cut();
   await kill(engine, [api, db].flatMap(box => box === undefined ? [] : [box.id]));
   await disk.unmount();
 }
+
+const proving = `
+inside=$(docker exec "$1" stat -c %d /var/lib/postgresql/data) || exit
+here=$(stat -c %d "$2") || exit
+[ "$inside" = "$here" ] || {
+  echo "the database does not work on the disk that is mounted at $2: is its engine on this machine?" >&2
+  exit 1
+}
+`;
 
 /** The engine takes that for a stop by hand, and starts none of them again. */
 async function kill({ sh }: Engine, ids: string[]): Promise<void> {

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { linesOf } from '../engine.ts';
 import type { Engine, Survey } from '../engine.ts';
 import { hasDisk } from './disk.ts';
-import { writeEnv } from './env-file.ts';
+import { isMadeWith, isOwn, readEnv } from './env-file.ts';
+import { namesOfDerived } from './faults/derived.ts';
+import { askReady } from './network.ts';
 import type { Images } from '../options.ts';
 
 /**
@@ -11,11 +13,11 @@ import type { Images } from '../options.ts';
  * finished its first start with no `up` to see it stays, since it may have taken orders.
  */
 export async function prepare(
-  engine: Engine, { all, api, db, volumes }: Survey, images: Images,
+  engine: Engine, { all, api, db, volumes }: Survey, images: Images, settled: string,
 ): Promise<void> {
   const { sh, options } = engine;
   const { node, folder, project, say } = options;
-  await writeSettings(options, writeEnv(options, images));
+  await writeSettings(options, settled);
   const paused = all.filter(({ status }) => status === 'paused').map(({ id }) => id);
   const volume = volumes.find(name => name === `${project}_data`) ?? '';
   const said = linesOf(await sh(preparing, [
@@ -34,6 +36,31 @@ export async function writeSettings(options: Engine['options'], text: string): P
   const { host, folder, infra } = options;
   const forOperator = isOperators(options) ? [{ path: join(infra, '.env'), text }] : [];
   await host.write([{ path: join(folder, 'env'), text }, ...forOperator]);
+}
+
+/** The settings that were ready last; before there was a file of them, those of the last `up`. */
+export async function servedSettings(engine: Engine): Promise<string | undefined> {
+  const { host, folder } = engine.options;
+  for (const file of [servedFile(engine), join(folder, 'env')]) {
+    const text = await host.read(file);
+    if (text !== undefined && isOwn(folder, text)) return text;
+  }
+  return undefined;
+}
+
+/** What runs, and is ready, is the way back, though the `up` that began it was killed before it could see that. */
+export async function noteReady(engine: Engine, { api, db }: Pick<Survey, 'api' | 'db'>): Promise<void> {
+  const { host, folder, settings } = engine.options;
+  const begun = await host.read(join(folder, 'env'));
+  if (begun === undefined || !isOwn(folder, begun) || begun === await host.read(servedFile(engine))) return;
+  if (api?.status !== 'running' || !isMadeWith({ api, db }, begun)) return;
+  const { ORDERS_ADDRESS: address = '', ORDERS_PORT: port } = readEnv(begun);
+  const answer = await askReady(address, Number(port), settings.scaled(2_000));
+  if ('status' in answer && answer.status === 200) await host.write([{ path: servedFile(engine), text: begun }]);
+}
+
+export function servedFile({ options }: Engine): string {
+  return join(options.folder, 'served');
 }
 
 /** The role is set: from now on the database is a whole one. */
@@ -93,17 +120,18 @@ fi
 /** Everything of a node is gone: its containers with their data, its settings and its secrets. */
 export async function removeAll({ sh, options }: Engine, { all, volumes, networks }: Survey): Promise<void> {
   const lists = [all.map(({ id }) => id), volumes, networks].map(names => names.join(' '));
-  const derived = ['old-build', 'upgrade', 'bad-upgrade'].map(name => `${options.project}-${name}`);
-  await sh(removing, [options.folder, join(options.infra, '.env'), ...lists, ...derived]);
+  await sh(removing, [options.folder, join(options.infra, '.env'), ...lists, ...namesOfDerived(options)]);
 }
 
 const removing = `
 set -eu
-for id in $3; do docker rm -fv "$id" >/dev/null; done
-for name in $4; do docker volume rm "$name" >/dev/null; done
-for name in $5; do docker network rm "$name" >/dev/null; done
-docker image rm "$6" "$7" "$8" >/dev/null 2>&1 || true
-if [ -f "$1/env" ] && cmp -s "$1/env" "$2"; then rm -f "$2"; fi
-rm -rf "$1"
-rmdir "$(dirname "$1")" 2>/dev/null || true
+folder=$1 env=$2 boxes=$3 volumes=$4 networks=$5
+shift 5
+for id in $boxes; do docker rm -fv "$id" >/dev/null; done
+for name in $volumes; do docker volume rm "$name" >/dev/null; done
+for name in $networks; do docker network rm "$name" >/dev/null; done
+docker image rm "$@" >/dev/null 2>&1 || true
+if [ -f "$folder/env" ] && cmp -s "$folder/env" "$env"; then rm -f "$env"; fi
+rm -rf "$folder"
+rmdir "$(dirname "$folder")" 2>/dev/null || true
 `;

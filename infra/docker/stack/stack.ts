@@ -3,6 +3,7 @@ import type { ContainerFacts, InDatabase, Outcome } from '../../platform.ts';
 import { attempt, openEngine, present } from '../engine.ts';
 import type { Engine } from '../engine.ts';
 import { diskOf, hasDisk } from './disk.ts';
+import { writeEnv } from './env-file.ts';
 import { faultsOf, mendAll } from './faults/faults.ts';
 import { removeAll } from './files.ts';
 import type { Container } from '../inspect.ts';
@@ -39,7 +40,7 @@ export function openStack(options: StackOptions): Stack {
   const { node, say } = options;
   const engine = openEngine(options);
   return {
-    up: images => attempt(() => start(engine, images)),
+    up: images => attempt(() => start(engine, writeEnv(options, images))),
     halt: () => attempt(async () => {
       say(`${node.name}: ${await stop(engine, await engine.look()) ? 'stopped, its data is kept' : 'nothing runs'}`);
       if (await hasDisk(engine)) await diskOf(engine).unmount();

@@ -5,19 +5,18 @@ import { recoverAll, writable } from '../../database/faults.ts';
 import { HOPELESS_MS, watchHope } from '../../database/readiness.ts';
 import { composeUp } from './compose.ts';
 import { DEAF_S, databaseAnswers, ownData, runSql, setRole } from './database.ts';
-import { readyDisk } from './disk.ts';
+import { proveDisk, readyDisk } from './disk.ts';
 import { Trouble, exitCodes, linesOf, present, sectionsOf } from '../engine.ts';
 import type { Engine, Service, Survey } from '../engine.ts';
 import { forgetDerived, isDerived } from './faults/derived.ts';
 import { thaw } from './faults/signals.ts';
-import { readEnv, writeEnv } from './env-file.ts';
-import { firstStartIsOver, prepare, writeSettings } from './files.ts';
+import { readEnv } from './env-file.ts';
+import { firstStartIsOver, noteReady, prepare, servedFile, servedSettings, writeSettings } from './files.ts';
 import { Unreadable, parseContainers } from '../inspect.ts';
 import { RolledBack, messageOf } from '../../platform.ts';
 import type { Container } from '../inspect.ts';
 import { askReady, clearFirewall, reconnect, republish } from './network.ts';
 import type { Answer } from './network.ts';
-import type { Images } from '../options.ts';
 import { stop } from './stop.ts';
 
 /** A start: what there was before, when it is late, how often the service had been restarted, what was repaired. */
@@ -26,7 +25,7 @@ type Start = {
   endMs: number; restarts: number; mended: Set<'port' | 'data' | 'frozen'>; isHopeless: (body: string) => boolean;
 };
 
-/** A program that will not get well by waiting. `fatal`: it refuses its configuration, so all of the node stops. */
+/** A program that will not get well by waiting. `fatal`: it refuses its configuration, and is not left running. */
 class Guilty extends Trouble {
   readonly service: Service | 'preflight';
   readonly fatal: boolean;
@@ -40,18 +39,20 @@ class Guilty extends Trouble {
 /** Compose failed, which may have cost what ran before. */
 class NotStarted extends Trouble {}
 
-export async function start(engine: Engine, images: Images): Promise<void> {
-  const { node, address, port, say, host, folder } = engine.options;
+/** With these settings. */
+export async function start(engine: Engine, settled: string): Promise<void> {
+  const { node, address, port, say } = engine.options;
+  const { ORDERS_IMAGE: service = '', ORDERS_DB_IMAGE: database = '' } = readEnv(settled);
   const seen = await engine.survey();
   refuseTakenPort(engine, seen);
   const before = await readyDisk(engine, seen);
-  // the settings that were ready last; those of an `up` that was killed are no way back
-  const former = await host.read(servedFile(engine)) ?? await host.read(join(folder, 'env'));
-  await prepare(engine, before, images);
-  say(`${node.name}: image ${short(images.service)}, service on ${address}:${port}`);
+  await noteReady(engine, before);
+  const former = await servedSettings(engine);
+  await prepare(engine, before, { service, database }, settled);
+  say(`${node.name}: image ${short(service)}, service on ${address}:${port}`);
   try {
     await compose(engine);
-    await serve(engine, before, writeEnv(engine.options, images));
+    await serve(engine, before, settled);
     if (before.api !== undefined && isDerived(engine, before.api)) await forgetDerived(engine);
   } catch (error) {
     if (error instanceof Trouble || error instanceof Unreadable) throw await explain(engine, before, error, former);
@@ -71,11 +72,8 @@ async function serve(engine: Engine, before: Survey, settled: string): Promise<v
     endMs: performance.now() + settings.scaled(60_000),
     isHopeless: watchHope(settings.scaled(HOPELESS_MS)),
   });
+  await proveDisk(engine, db);
   await host.write([{ path: servedFile(engine), text: settled }]);
-}
-
-function servedFile({ options }: Engine): string {
-  return join(options.folder, 'served');
 }
 
 /** Before anything is touched: Compose would stop the old service, then find that the new one cannot have its port. */
@@ -256,12 +254,10 @@ async function explain(
   return new Trouble(tell(await stop(engine, sight).then(() => `nothing of ${node.name} was left running`, messageOf)));
 }
 
-/** From its former image and settings, and ready; an override that it did not have is left out. */
+/** From its former image and settings, and ready. */
 async function bringBack(engine: Engine, before: Survey, former: string): Promise<void> {
-  const override = engine.options.settings.given.ORDERS_OVERRIDE;
-  const plain = override !== undefined && before.api?.configFiles.split(',').includes(override) === false;
   engine.options.say(`${engine.options.node.name}: it does not get ready; what ran before comes back`);
-  const failed = await composeUp(engine, { plain });
+  const failed = await composeUp(engine);
   if (failed !== undefined) throw new Trouble(failed);
   const { ORDERS_ADDRESS: address = '', ORDERS_PORT: port } = readEnv(former);
   await serve({ ...engine, options: { ...engine.options, address, port: Number(port) } }, before, former);

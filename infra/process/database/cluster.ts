@@ -99,6 +99,15 @@ export function openCluster(options: ClusterOptions): Cluster {
 
   const mount = async (mb?: number): Promise<void> => {
     const is = await disk.size();
+    const at = diskOf(folder);
+    if (is === null && existsSync(at)) {
+      throw new Error(`${join(folder, diskFile)} is missing, and the orders with it: put it back, `
+        + 'or make destroy to begin without');
+    }
+    const other = join(dirname(at), 'data');
+    if (is !== null && existsSync(other)) {
+      throw new Error(`${other}: data lies beside the disk of the database as well: move one of them away`);
+    }
     if (is === null && mb === undefined) return;
     if (is !== null && mb !== undefined && is !== mb) throw new Error(otherSize(is, mb));
     if (is === null && existsSync(data())) throw new Error(withoutDisk);
@@ -113,6 +122,7 @@ export function openCluster(options: ClusterOptions): Cluster {
     const all = processes();
     signal('SIGKILL');
     await untilEnded(all);
+    mkdirSync(diskOf(folder), { recursive: true, mode: 0o700 });
     await disk.mount();
   };
 
@@ -147,7 +157,7 @@ export function openCluster(options: ClusterOptions): Cluster {
     const bin = dirname((await programs()).psql);
     const login = { PGHOST: '/proc/self/cwd', PGPORT: String(readSettings(data()).port), ...superuser };
     const env = { ...login, PATH: `${bin}:/usr/local/bin:/usr/bin:/bin` };
-    return local.run([...as(await owner()), 'sh', '-c', script], { ...options, cwd: join(home(), 'run'), env });
+    return local.run([...as(await owner()), 'sh', '-c', script], { cwd: join(home(), 'run'), ...options, env });
   };
   const hold = async (text: string): Promise<void> => {
     const { argv, ...where } = await psql('-c', text);

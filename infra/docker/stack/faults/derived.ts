@@ -12,7 +12,9 @@ const program = JSON.stringify(['-e', `process.env.DATABASE_NAME = '${nowhere}';
 const madeOf = 'orders.made-of';
 
 const names = Object.keys(signs) as Derived[];
-const tagOf = ({ options }: Engine, name: Derived) => `${options.project}-${name}`;
+const tagOf = ({ options }: Pick<Engine, 'options'>, name: Derived) => `${options.project}-${name}`;
+/** Every image that a stack may have had derived. */
+export const namesOfDerived = (options: Engine['options']) => names.map(name => tagOf({ options }, name));
 
 /** Gives its name. */
 export async function derive(engine: Engine, name: Derived, from: string): Promise<string> {
@@ -20,9 +22,16 @@ export async function derive(engine: Engine, name: Derived, from: string): Promi
   const command = name === 'bad-upgrade' ? `CMD ${program}\n` : '';
   const recipe = `FROM ${from}\nENV ${env}\nLABEL ${madeOf}=${from}\n${command}`;
   const deadlineMs = engine.options.settings.scaled(120_000);
-  await engine.sh('exec docker build -q -t "$1" - >/dev/null', [tagOf(engine, name)], { input: recipe, deadlineMs });
+  await engine.sh(building, [tagOf(engine, name)], { input: recipe, deadlineMs });
   return tagOf(engine, name);
 }
+
+// of a recipe that it is given through a pipe, buildx leaves a copy in its folder for temporary files
+const building = `
+folder=$(mktemp -d) || exit
+trap 'rm -rf "$folder"' EXIT
+TMPDIR=$folder docker build -q -t "$1" - >/dev/null
+`;
 
 export function isDerived(engine: Engine, { image }: Container, ...which: Derived[]): boolean {
   return (which.length > 0 ? which : names).some(name => image === tagOf(engine, name));
@@ -40,5 +49,5 @@ export async function originOf(engine: Engine): Promise<string> {
 
 /** The engine keeps one that a container is made of. */
 export async function forgetDerived(engine: Engine): Promise<void> {
-  await engine.sh('docker image rm "$@" >/dev/null 2>&1 || true', names.map(name => tagOf(engine, name)));
+  await engine.sh('docker image rm "$@" >/dev/null 2>&1 || true', namesOfDerived(engine.options));
 }

@@ -3,7 +3,8 @@ import { RolledBack } from '../../../platform.ts';
 import type { Ended } from '../../../platform.ts';
 import { Trouble, present } from '../../engine.ts';
 import type { Engine } from '../../engine.ts';
-import { readEnv } from '../env-file.ts';
+import { withImage } from '../env-file.ts';
+import { noteReady, servedSettings } from '../files.ts';
 import { start } from '../start.ts';
 import { derive, forgetDerived, isDerived, originOf } from './derived.ts';
 
@@ -34,8 +35,8 @@ export async function bringOrigin(engine: Engine): Promise<void> {
 }
 
 async function bring(engine: Engine, service: string): Promise<void> {
-  const { host, folder } = engine.options;
-  const { ORDERS_DB_IMAGE: database } = readEnv(await host.read(`${folder}/env`) ?? '');
-  if (database === undefined) throw new Trouble(`${engine.options.node.name} has no settings: make up`);
-  await start(engine, { service, database });
+  await noteReady(engine, await engine.look());
+  const served = await servedSettings(engine);
+  if (served === undefined) throw new Trouble(`${engine.options.node.name} has no settings: make up`);
+  await start(engine, withImage(served, service));
 }
