@@ -1,6 +1,7 @@
 // The undo journal: a file per fault that may be in place, on disk before the fault is, gone after its recovery.
 import { mkdir, open, readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { syncToDisk } from './files.ts';
 import { faultNames } from './platform.ts';
 import type { FaultName } from './platform.ts';
 
@@ -29,7 +30,7 @@ export function openJournal(folder: string, nodes: readonly string[]): Journal {
   };
   const remove = async (file: string) => {
     await rm(file, { force: true });
-    await sync(folder).catch(onlyMissing);
+    await syncToDisk(folder).catch(onlyMissing);
   };
   return {
     read: async () => {
@@ -46,7 +47,7 @@ export function openJournal(folder: string, nodes: readonly string[]): Journal {
       } finally {
         await file.close();
       }
-      await sync(folder);
+      await syncToDisk(folder);
       return true;
     },
     remove: (node, fault) => remove(path(node, fault)),
@@ -69,16 +70,6 @@ async function readEntry(folder: string, name: string, nodes: readonly string[])
 
 function unreadable(path: string, why: unknown): Error {
   return new Error(`the undo journal ${path} cannot be read: ${why instanceof Error ? why.message : String(why)}`);
-}
-
-/** A file's name is on disk only when its folder is. */
-async function sync(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 function isMissing(error: unknown): boolean {

@@ -1,10 +1,10 @@
 // Backups: the orders of a node as one dump in a file that `destroy` leaves alone, read back whole before it counts.
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { readText } from '../files.ts';
+import { readText, syncToDisk } from '../files.ts';
 import type { RunOptions } from '../host.ts';
 import { messageOf } from '../platform.ts';
 import type { Backup, InDatabase } from '../platform.ts';
@@ -46,7 +46,7 @@ export async function takeBackup(backing: Backing): Promise<Backup> {
     // before the dump begins: whatever is promised by then is in it
     await writeFile(ledgerOf(part), wholeLines(await readText(ledger) ?? ''), { mode: 0o600 });
     await dump(part, { node, run, scaled });
-    await sync(part);
+    await syncToDisk(part);
     const { orders } = await readBackup(part, { run, scaled });
     // one that came meanwhile
     await refuseFaults();
@@ -54,11 +54,11 @@ export async function takeBackup(backing: Backing): Promise<Backup> {
     const file = join(folder, name);
     await writeFile(checksumOf(part), `${await hash(part)}  ${name}\n`, { mode: 0o600 });
     for (const beside of [checksumOf, ledgerOf]) {
-      await sync(beside(part));
+      await syncToDisk(beside(part));
       await rename(beside(part), beside(file));
     }
     await rename(part, file);
-    await sync(folder);
+    await syncToDisk(folder);
     const { size: bytes } = await stat(file);
     const files = [file, checksumOf(file), ledgerOf(file)];
     return { file, ledger: ledgerOf(file), files, orders, bytes, ms: Math.round(performance.now() - from) };
@@ -143,13 +143,4 @@ function shorten(commit: string): string {
 /** Without a line that is being written, which nobody was promised yet. */
 function wholeLines(text: string): string {
   return text.slice(0, text.lastIndexOf('\n') + 1);
-}
-
-async function sync(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
