@@ -70,6 +70,14 @@ test('a service that tells the host nothing is compared between machines; told t
   assert.deepEqual(fates(await runVerify({ ...world.env, STRICT: '1' })), ['broken', 'broken', 'broken']);
 });
 
+test('what a machine alone sees of its own service tells nobody the way there', async t => {
+  const { world } = await openHonestWorld(t, hidden);
+  const cut: Partial<MachineFacts> = { reached: [{ node: 'control', trouble: 'refused' }] };
+  machines(world, 'one', { worker1: cut, worker2: cut });
+  const run = await runVerify(world.env);
+  assert.deepEqual(fates(run), ['skipped', 'skipped', 'skipped'], run.stdout);
+});
+
 function fates(run: Run): string[] {
   return Object.keys(addresses).map(node => fate(run, `${node}/online/reaches-services`));
 }
