@@ -99,7 +99,8 @@ export function openExperiment(given: ExperimentOptions): Experiment {
   const { node } = target;
   const api = openApi(target, scaled(lateMs.write));
   const place: Place = (order, key) => api.place(order, { as: 'json', ...key === undefined ? {} : { key } });
-  const load = openLoad(place, join(state, 'writers', node, `${new Date().toISOString().replace(/[:.]/g, '-')}.jsonl`));
+  const log = join(state, 'writers', node, `${new Date().toISOString().replace(/[:.]/g, '-')}.jsonl`);
+  const load = openLoad(place, log, scaled(50));
   let opened: { before: Before; timeline: Timeline } & Omit<ReturnType<typeof openProbes>, 'probes'> | undefined;
   const inHand = () => {
     if (opened === undefined) throw new Error('the drill has not begun');

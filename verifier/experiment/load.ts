@@ -27,8 +27,8 @@ export type Load = {
   stop: () => Promise<void>;
 };
 
-/** Starts nothing yet. Each writer sends its next order when it has logged the fate of the last. */
-export function openLoad(place: Place, file: string): Load {
+/** Starts nothing yet. Each writer logs the fate of its last order, then sends the next; after a no, so much later. */
+export function openLoad(place: Place, file: string, turnedAwayMs = 50): Load {
   const attempts: Attempt[] = [];
   let stopping = false;
   let ended: Promise<unknown> = Promise.resolve();
@@ -45,7 +45,7 @@ export function openLoad(place: Place, file: string): Load {
       attempts.push(attempt);
       await log.append(attempt);
       // turned away: a client that comes back at once would only add to the trouble
-      if (attempt.fate !== 'acked') await pause(50);
+      if (attempt.fate !== 'acked') await pause(turnedAwayMs);
     }
   };
   return {
