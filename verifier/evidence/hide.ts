@@ -1,9 +1,12 @@
 // What of a log belongs to a run, and what must never be kept of any text: passwords, however they are spelt.
 
 const hidden = '[hidden]';
-/** Each keeps what stands before the secret. `password authentication failed` and `..._PASSWORD_FILE` are none. */
+/**
+ * Each keeps what stands before the secret. `password authentication failed` and `..._PASSWORD_FILE` are none, nor is
+ * the list that facts have of users: `"with_password": []`.
+ */
 const secrets: readonly RegExp[] = [
-  /((?:password|passwd|passphrase|secret|token)\\?["']?\s*[=:]\s*\\?["']?)[^\s"'\\,;})<&]+/gi,
+  /((?:(?<!with_)password|passwd|passphrase|secret|token)\\?["']?\s*[=:]\s*\\?["']?)[^\s"'\\,;})<&]+/gi,
   /(\bpassword\s+(?:'|&#39;|\\u0027))(?:(?!'|&#39;|\\u0027).)+/gi,
   /(\bauthorization\\?["']?\s*:\s*(?:basic|bearer)\s+)[A-Za-z0-9+/=._~-]+/gi,
   /(\b[a-z][a-z+]{2,}:\/\/[^\s/:@"']*:)[^\s/@"']+(?=@)/gi,

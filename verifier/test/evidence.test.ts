@@ -129,6 +129,8 @@ test('of a log only what was written during the run is kept, and no secret of an
   }
   const harmless = 'password authentication failed for user "orders"; DATABASE_PASSWORD_FILE=/run/secrets/password';
   assert.equal(hideSecrets(harmless), harmless);
+  const facts = JSON.stringify({ with_password: ['postgres'], access: { with_password: [] } }, undefined, 2);
+  assert.equal(hideSecrets(facts), facts, 'facts stay JSON');
 });
 
 test('make report names the newest run, or an index over all; without any it says what leaves some', async t => {
