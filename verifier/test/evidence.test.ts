@@ -14,7 +14,7 @@ import { parseResult } from '../evidence/result.ts';
 import { report } from '../programs/report.ts';
 import { drillProgram, openFakeSystem } from './fake-system.ts';
 import { start } from './program.ts';
-import { openHonestWorld, runVerify } from './running.ts';
+import { openHonestWorld, plainFacts, runVerify } from './running.ts';
 import { samplePoint, sampleResult } from './sample-run.ts';
 
 const reportProgram = fileURLToPath(new URL('../report.js', import.meta.url));
@@ -22,8 +22,15 @@ const reportProgram = fileURLToPath(new URL('../report.js', import.meta.url));
 describe('evidence', { concurrency: 2 }, () => {
   test('of a verification is kept whole and private; its TAP is what stdout had', async t => {
     const { world } = await openHonestWorld(t);
+    const asked: string[] = [];
+    world.facts = node => {
+      const told = plainFacts(node);
+      assert.ok('done' in told && !told.done.containers);
+      return { done: { ...told.done, user: `look-${asked.push(node)}` } };
+    };
     const run = await runVerify(world.env);
     assert.equal(run.code, 0, run.stdout);
+    assert.equal(asked.length, 2, 'the run looks once, its evidence once more, afterwards');
     const [kept, ...others] = await readRuns(join(world.folder, 'state/evidence'));
     assert.ok(kept);
     assert.deepEqual(others, []);
@@ -46,7 +53,8 @@ describe('evidence', { concurrency: 2 }, () => {
     assert.equal(xml.match(/<testcase /g)?.length, points.length);
     assert.match(xml, /<testcase name="control reachable: [^"]*" time="[\d.]+" classname="verify\.control\.reachable"/);
     const facts = JSON.parse(await readFile(join(folder, 'facts-before.json'), 'utf8')) as Record<string, object>;
-    assert.deepEqual(facts['control'], { platform: 'process', ...facts['control'] });
+    assert.deepEqual(facts['control'], { platform: 'process', ...facts['control'], user: 'look-1' });
+    assert.match(await readFile(join(folder, 'facts-after.json'), 'utf8'), /"user": "look-2"/);
     assert.equal((await stat(folder)).mode & 0o777, 0o700);
     for (const name of await readdir(folder)) assert.equal((await stat(join(folder, name))).mode & 0o777, 0o600, name);
   });
