@@ -27,8 +27,8 @@ type Look = Pick<Rule, 'rung' | 'id' | 'claim' | 'needs'> & {
   run: (facts: ContainerFacts, say: Say) => Promise<void> | void;
 };
 
-/** The checks of these rungs; they share the first look. */
-export function boxChecks(contained: Contained): Record<BoxRung, Check[]> {
+/** The checks of these rungs; they share the first look, which is handed on. */
+export function boxChecks(contained: Contained): Record<BoxRung, Check[]> & { look: () => Promise<Outcome<Facts>> } {
   const { at, expect } = contained;
   let first: Promise<Outcome<Facts>> | undefined;
   const look = () => (first ??= lookOnce(contained));
@@ -44,7 +44,7 @@ export function boxChecks(contained: Contained): Record<BoxRung, Check[]> {
   });
   const looks = [...rules.map(rule => ruled(rule, contained)), ...acts(contained)];
   const of = (rung: BoxRung) => looks.filter(one => one.rung === rung).map(check);
-  return { listening: of('listening'), published: of('published'), contained: of('contained') };
+  return { look, listening: of('listening'), published: of('published'), contained: of('contained') };
 }
 
 function ruled({ judge, ...rule }: Rule, { at, target, standIns }: Contained): Look {

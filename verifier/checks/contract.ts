@@ -75,9 +75,10 @@ function checksOf(looking: Looking, contract: Contract): Record<RungName, Check[
   const { expect, scaled } = contract;
   const { at, ledger, patient: api, target } = looking;
   const ready = expect === 'ready';
-  const lasting = { at: at('lasting'), api, ledger, all: contract.all, starts: () => startsOf(looking, contract) };
+  const { look, ...boxes } = boxChecks({ at, target, ...contract });
+  const lasting = { at: at('lasting'), api, ledger, all: contract.all, starts: () => startsOf(looking, look) };
   return {
-    ...boxChecks({ at, target, ...contract }),
+    ...boxes,
     reachable: [isHeld(target, at('reachable'), scaled(2_000))],
     alive: isAlive(looking),
     versioned: isVersioned(looking),
@@ -97,9 +98,12 @@ function openLooking(target: Target, { scaled, span, build, ledger }: Contract):
   };
 }
 
-/** As the platform knows it; of a stranger's service by its own word. */
-async function startsOf({ quick }: Looking, { facts }: Contract): Promise<Starts> {
-  const told = await facts();
+/**
+ * As the platform told it when the climb began; of a stranger's service by its own word. One that has started since is
+ * judged by an earlier start, before which less was promised: nothing is proved by that which is not true.
+ */
+async function startsOf({ quick }: Looking, look: () => Promise<Outcome<Facts>>): Promise<Starts> {
+  const told = await look();
   const known = 'done' in told ? told.done : undefined;
   const service = known?.api.started_at ?? (await quick.version()).value?.started_at;
   return { service, database: known?.db.started_at ?? undefined };

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Control } from '#infra/control';
 import { messageOf } from '#infra/platform';
+import type { Facts, Outcome } from '#infra/platform';
 import type { Env } from '#infra/settings';
 import type { Options } from '../options.ts';
 import { runPage } from '../report/run-page.ts';
@@ -15,8 +16,8 @@ import type { Place } from './folder.ts';
 import { hideSecrets } from './hide.ts';
 import { junitOf } from './junit.ts';
 import type { Kept, ProgramName, Result } from './result.ts';
-import { seeFacts, seeLogs } from './surroundings.ts';
-import type { Part, Parts } from './surroundings.ts';
+import { factsPart, seeFacts, seeLogs } from './surroundings.ts';
+import type { Parts } from './surroundings.ts';
 
 /** Who runs: the program's name, its environment, the checkout, and what it has in hand. */
 export type Runner = { name: ProgramName; env: Env; root: string; options: Options; control: Control };
@@ -26,10 +27,12 @@ export type Evidence = {
   /** Writes what was gathered, and gives the exit code that it was given: the report's, when there is no other. */
   keep: (report: Report, exit?: number) => Promise<number>;
 };
+/** Of one node, as the run was told them; `last` from its second look on. */
+type Told = { first: Outcome<Facts>; last?: Outcome<Facts> };
 type Gathered = {
   started: Date;
   nodes: Promise<string[]>;
-  before: Promise<Part>;
+  facts: Map<string, Told>;
   within: string | null;
   taps: string[];
   points: Pick<Kept, 'atMs' | 'ms'>[];
@@ -42,7 +45,7 @@ type Gathered = {
 const WITHIN = 'ORDERS_EVIDENCE_WITHIN';
 const PATIENCE_MS = 15_000;
 
-/** Begins to gather: facts are asked for now. A verification that a drill runs for itself belongs to the drill. */
+/** Begins to gather. A verification that a drill runs for itself belongs to the drill. */
 export async function openEvidence(runner: Runner): Promise<Evidence> {
   const { name, env, options, control } = runner;
   const within = env[WITHIN] || null;
@@ -56,9 +59,8 @@ export async function openEvidence(runner: Runner): Promise<Evidence> {
     return { ...nothing, keep: async (report, exit = report.exit) => complain(name, error, exit) };
   }
   const nodes = options.targets.length > 0 ? Promise.resolve([]) : control.chosenNodes().catch(() => []);
-  const before = nodes.then(names => seeFacts(control, names, options.scaled(PATIENCE_MS)));
   const gathered: Gathered = {
-    started, nodes, before, within, taps: [], points: [], watched: [], ladders: new Map(), verdict: '',
+    started, nodes, facts: new Map(), within, taps: [], points: [], watched: [], ladders: new Map(), verdict: '',
   };
   return {
     watch: given => listen(given, place.id, gathered),
@@ -96,10 +98,14 @@ function listen(given: RunOptions, id: string, gathered: Gathered): RunOptions {
   };
 }
 
-function gather(message: Message, { started, points, watched, ladders }: Gathered): void {
+function gather(message: Message, { started, points, watched, ladders, facts }: Gathered): void {
   if ('point' in message) points.push({ atMs: Date.now() - started.getTime(), ms: message.ms });
   if ('watched' in message) watched.push(message.watched);
   if ('ladder' in message) ladders.set(message.drill, message.ladder);
+  if ('facts' in message) {
+    const first = facts.get(message.node)?.first;
+    facts.set(message.node, first === undefined ? { first: message.facts } : { first, last: message.facts });
+  }
 }
 
 type Ending = { id: string; report: Report; exit: number; gathered: Gathered };
@@ -110,11 +116,14 @@ async function compose({ name, root, options, control }: Runner, ending: Ending)
   const { started, within, watched, ladders, taps, verdict } = gathered;
   const nodes = await gathered.nodes;
   const deadlineMs = options.scaled(PATIENCE_MS);
-  const [before, after, logs] = await Promise.all([
-    gathered.before, seeFacts(control, nodes, deadlineMs),
+  const seen = [...gathered.facts];
+  const before = seen.map(([node, { first }]) => [node, first] as const);
+  const last = new Map(seen.flatMap(([node, told]) => told.last === undefined ? [] : [[node, told.last]]));
+  const [after, logs] = await Promise.all([
+    seeFacts(control, nodes, { last, deadlineMs }),
     seeLogs(control, nodes, { sinceMs: started.getTime(), deadlineMs }),
   ]);
-  const parts: Parts = { 'facts-before.json': before, 'facts-after.json': after, ...logs };
+  const parts: Parts = { 'facts-before.json': factsPart(before), 'facts-after.json': after, ...logs };
   const missing = Object.entries(parts).flatMap(([path, part]) => 'why' in part ? [[path, part.why]] : []);
   const { commit, version } = await readCheckout(root);
   const { scale, strict, expect, kills, targets } = options;

@@ -2,6 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Control } from '#infra/control';
 import { messageOf } from '#infra/platform';
+import type { Facts, Outcome } from '#infra/platform';
 import { linesSince } from './hide.ts';
 
 /** A part of the evidence by its path, or why it is missing. */
@@ -14,16 +15,24 @@ const MOST_CHARACTERS = 1_000_000;
 /** Clocks of machines differ by less. */
 const SKEW_MS = 2_000;
 
-/** What the platform knows of each node, or why it knows nothing: JSON. */
-export async function seeFacts(control: Control, nodes: readonly string[], deadlineMs: number): Promise<Part> {
+type Telling = { last: ReadonlyMap<string, Outcome<Facts>>; deadlineMs: number };
+
+/** What the platform knows of each node at the end: what the run itself saw last, else it is asked for now. */
+export async function seeFacts(control: Control, nodes: readonly string[], telling: Telling): Promise<Part> {
   const one = async (node: string) => {
-    const outcome = await control.facts(node).catch((error: unknown) => ({ failed: messageOf(error) }));
-    return [node, 'done' in outcome ? outcome.done : outcome] as const;
+    const now = telling.last.get(node)
+      ?? await control.facts(node).catch((error: unknown) => ({ failed: messageOf(error) }));
+    return [node, now] as const;
   };
-  const told = await inTime(Promise.all(nodes.map(one)), deadlineMs);
-  if ('why' in told) return told;
-  if (told.is.length === 0) return { why: 'no node of ours was looked at' };
-  return { text: `${JSON.stringify(Object.fromEntries(told.is), undefined, 2)}\n` };
+  const told = await inTime(Promise.all(nodes.map(one)), telling.deadlineMs);
+  return 'why' in told ? told : factsPart(told.is);
+}
+
+/** What was told of each node, or why nothing was: JSON. */
+export function factsPart(told: readonly (readonly [node: string, facts: Outcome<Facts>])[]): Part {
+  if (told.length === 0) return { why: 'no node of ours was looked at' };
+  const facts = told.map(([node, outcome]) => [node, 'done' in outcome ? outcome.done : outcome]);
+  return { text: `${JSON.stringify(Object.fromEntries(facts), undefined, 2)}\n` };
 }
 
 /** A file for each program of each node. */

@@ -7,7 +7,7 @@ import { OwnTrouble } from '../checks/climb.ts';
 import { readOptions } from '../options.ts';
 import type { Options } from '../options.ts';
 import type { Stage } from '../results/registry.ts';
-import { bailOut, cannotRun, isTestProgram } from '../results/run.ts';
+import { bailOut, cannotRun, isTestProgram, tell } from '../results/run.ts';
 
 /** `file` (a URL) starts it, and is run once more as the test program: there `stage` takes its points. */
 export type Program = {
@@ -44,11 +44,20 @@ export async function begin(
     const say = (line: string) => process.stderr.write(`${line}\n`);
     const open = async () => openControl({ env, root, say });
     const control = await orCannotRun(open());
-    return await act({ options: read.options, control });
+    return await act({ options: read.options, control: isTestProgram(env) ? tellingFacts(control) : control });
   } catch (error) {
     if (error instanceof CannotRun || error instanceof OwnTrouble) return end(name, env, error.message);
     throw error;
   }
+}
+
+/** The same, whose facts the parent hears as well: they are evidence, and dear where a machine is slow. */
+function tellingFacts(control: Control): Control {
+  return { ...control, facts: async node => {
+    const facts = await control.facts(node);
+    tell({ node, facts });
+    return facts;
+  } };
 }
 
 /** What was asked for, or CannotRun with what was thrown instead. */

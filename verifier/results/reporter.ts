@@ -1,5 +1,6 @@
 // The reporter that node:test loads in test programs: hands the text of its own, and each point as data, to the parent.
 import { tap } from 'node:test/reporters';
+import type { Facts, Outcome } from '#infra/platform';
 import { fold } from './fold.ts';
 import type { Event } from './fold.ts';
 import { checksOf } from './point.ts';
@@ -12,12 +13,12 @@ import type { Watched } from './watched.ts';
  * What the parent is sent. `begun`: the claim that is looked at from now on; `ms` is how long a point took; `said`
  * belongs to the point before it; `planned`: the run has come to its end; `scope`: what verify is going to look at;
  * `halted`: a drill is about to halt its node (true), or has started it again; `watched`: what a drill's probes saw;
- * `ladder`: what verify said during a drill's fault.
+ * `ladder`: what verify said during a drill's fault; `facts`: what the platform has just told of `node`.
  */
 export type Message =
   | { tap: string } | { begun: string } | { point: Point; ms: number } | { said: string } | { planned: true }
   | { cannotRun: string } | { scope: Scope } | { halted: boolean } | { watched: Watched }
-  | { drill: string; ladder: Ladder };
+  | { drill: string; ladder: Ladder } | { node: string; facts: Outcome<Facts> };
 /**
  * `machines`: the nodes whose machines are looked at. `rehearsal`: the nodes are plain processes, which is not the
  * runtime that is specified.
