@@ -3,8 +3,9 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { built, complaintsOf, overlays, readSchemas } from './manifests.ts';
-import type { Schema } from './manifests.ts';
+import { complaintsOf, readSchemas } from './manifest-schema.ts';
+import type { Schema } from './manifest-schema.ts';
+import { built, overlays } from './manifests.ts';
 import { root } from './stack.ts';
 
 type Kind = { group: string; version: string; kind: string };

@@ -5,32 +5,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-import { built, complaintsOf, overlays, readSchemas, readYaml, skip } from './manifests.ts';
-import type { Json, Manifest } from './manifests.ts';
+import { complaintsOf, readSchemas } from './manifest-schema.ts';
+import { built, environmentOf, one, overlays, podOf, readYaml, skip, some } from './manifests.ts';
+import type { Deployment, Json, Labels, Manifest, Selector } from './manifests.ts';
 import { root, runIn } from './stack.ts';
 
-type Labels = Record<string, string>;
-type Selector = { matchLabels: Labels };
-type Probe = {
-  httpGet: { path: string; port: string }; periodSeconds: number; timeoutSeconds: number; failureThreshold: number;
-};
-type Container = {
-  name: string; image: string; ports: { name: string; containerPort: number }[];
-  envFrom: { configMapRef: { name: string } }[];
-  startupProbe: Probe; livenessProbe: Probe; readinessProbe: Probe;
-  resources: Record<'requests' | 'limits', { cpu: string; memory: string }>;
-  securityContext: Record<string, Json>; volumeMounts: { name: string; mountPath: string }[];
-};
-type Pod = {
-  automountServiceAccountToken: boolean; enableServiceLinks: boolean; securityContext: Record<string, Json>;
-  terminationGracePeriodSeconds: number; containers: [Container];
-  topologySpreadConstraints: { topologyKey: string; labelSelector: Selector }[];
-  volumes: [{ name: string; secret: { secretName: string; items: [{ key: string; path: string }] } }];
-};
-type Deployment = {
-  replicas: number; selector: Selector; strategy: { rollingUpdate: { maxSurge: number; maxUnavailable: number } };
-  template: { metadata: { labels: Labels }; spec: Pod };
-};
 type Peer = { podSelector?: { matchLabels?: Labels }; namespaceSelector?: Selector; ipBlock?: { cidr: string } };
 type Ports = { protocol: string; port: number | string }[];
 type Policy = {
@@ -48,23 +27,12 @@ const text = (path: string) => readFileSync(join(root, path), 'utf8');
 const yaml = (path: string) => readYaml(text(path))[0] ?? assert.fail(path);
 const sets = skip === false
   ? await Promise.all(overlays.map(async name => ({ name, all: await built(name) }))) : [];
-const some = <T>(all: Manifest[], kind: string) =>
-  all.filter(one => one.kind === kind).map(one => ({ name: one.metadata.name, spec: one['spec'] as T }));
-const one = <T>(all: Manifest[], kind: string, name = 'orders') =>
-  some<T>(all, kind).find(found => found.name === name)?.spec ?? assert.fail(`no ${kind} ${name}`);
-const podOf = (all: Manifest[]) => one<Deployment>(all, 'Deployment').template.spec;
 const isWithin = (part: Labels, whole: Labels) => Object.entries(part).every(([key, value]) => whole[key] === value);
 
 /** What the pods are given, and for the rest what the service takes by itself. */
 function settingOf(all: Manifest[], name: string): number {
   const [, fallback] = new RegExp(`^\\| \`${name}\` \\| (\\d+) \\|`, 'm').exec(text('service/REFERENCE.md')) ?? [];
   return Number(environmentOf(all)[name] ?? fallback ?? assert.fail(`${name} has no default`));
-}
-
-function environmentOf(all: Manifest[]): Record<string, string> {
-  const [{ envFrom }] = podOf(all).containers;
-  const map = all.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === envFrom[0]?.configMapRef.name);
-  return map?.['data'] as Record<string, string> | undefined ?? assert.fail('the pods have no settings');
 }
 
 for (const { name, all } of sets) {
