@@ -9,7 +9,7 @@ export type System = 'debian' | 'fedora' | 'darwin' | 'other';
 export const inCi = 'Debian 12 on amd64, base images and a box made from Debian packages, software emulation';
 export const neverRun = [
   'VirtualBox', 'hardware virtualisation', 'the pinned boxes', 'the pinned image digests', 'arm64', 'Ubuntu', 'Fedora',
-  'macOS',
+  'macOS', 'the Kubernetes manifests on a cluster',
 ] as const;
 
 type Way = Partial<Record<System, string>>;

@@ -34,7 +34,7 @@ export type Deployment = {
 
 export const overlays = ['small', 'production'] as const;
 const python = '/usr/bin/python3';
-export const skip = lacking('kustomize', 'kustomize', ['version'])
+export const skip = lacking('kustomize', 'kustomize, from Debian 13 on', ['version'])
   || lacking(python, 'python3-yaml', ['-c', 'import yaml']);
 
 export async function built(overlay: string): Promise<Manifest[]> {
