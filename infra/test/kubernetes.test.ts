@@ -21,7 +21,7 @@ type Service = { selector: Labels; ports: [{ name: string; port: number; targetP
 type Monitor = {
   selector: Selector; endpoints: [{ port: string; path: string; interval: string; scrapeTimeout: string }];
 };
-type Route = { path: string; backend: { service: { name: string; port: { name: string } } } };
+type Route = { path: string; pathType: string; backend: { service: { name: string; port: { name: string } } } };
 type Ingress = { rules: { http: { paths: Route[] } }[] };
 
 const text = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -62,7 +62,8 @@ for (const { name, all } of sets) {
     assert.deepEqual([...ports, service.ports[0].targetPort], Array(4).fill('http'));
     assert.equal(api.ports[0]?.containerPort, settingOf(all, 'PORT'));
     for (const { http } of some<Ingress>(all, 'Ingress').flatMap(({ spec }) => spec.rules)) {
-      assert.deepEqual(http.paths.map(({ path }) => path), ['/order', '/orders', '/openapi.json']);
+      const paths = http.paths.map(({ path, pathType }) => `${pathType} ${path}`);
+      assert.deepEqual(paths, ['Exact /order', 'Prefix /orders', 'Exact /openapi.json']);
       for (const { backend } of http.paths) {
         assert.deepEqual(backend.service, { name: 'orders', port: { name: service.ports[0].name } });
       }
@@ -143,6 +144,18 @@ for (const { name, all } of sets) {
     assert.deepEqual(strategy.rollingUpdate, { maxSurge: 1, maxUnavailable: 0 });
     const each = settingOf(all, 'DATABASE_WRITE_CONNECTIONS') + settingOf(all, 'DATABASE_READ_CONNECTIONS') + 1;
     assert.ok((replicas + 1) * each <= 97, 'max_connections of 100, less three for the superuser');
+  });
+
+  test(`${name}: a node that is drained or lost takes one pod, and never keeps another from starting`, () => {
+    const { selector: _, ...budget } = one<{ selector: Selector }>(all, 'PodDisruptionBudget');
+    assert.deepEqual(budget, { maxUnavailable: 1, unhealthyPodEvictionPolicy: 'AlwaysAllow' });
+    const { topologySpreadConstraints, tolerations } = podOf(all);
+    assert.deepEqual(topologySpreadConstraints.map(({ topologyKey, whenUnsatisfiable }) => [
+      topologyKey, whenUnsatisfiable,
+    ]), [['kubernetes.io/hostname', 'ScheduleAnyway'], ['topology.kubernetes.io/zone', 'ScheduleAnyway']]);
+    assert.deepEqual(tolerations, ['not-ready', 'unreachable'].map(state => (
+      { key: `node.kubernetes.io/${state}`, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 30 }
+    )));
   });
 
   test(`${name}: callers reach the one port, and the service its database and DNS`, () => {

@@ -24,7 +24,8 @@ type Container = {
 type Pod = {
   automountServiceAccountToken: boolean; enableServiceLinks: boolean; securityContext: Record<string, Json>;
   terminationGracePeriodSeconds: number; containers: [Container];
-  topologySpreadConstraints: { topologyKey: string; labelSelector: Selector }[];
+  topologySpreadConstraints: { topologyKey: string; whenUnsatisfiable: string; labelSelector: Selector }[];
+  tolerations: { key: string; operator: string; effect: string; tolerationSeconds: number }[];
   volumes: [{ name: string; secret: { secretName: string; items: [{ key: string; path: string }] } }];
 };
 export type Deployment = {
@@ -38,7 +39,9 @@ export const skip = lacking('kustomize', 'kustomize, from Debian 13 on', ['versi
   || lacking(python, 'python3-yaml', ['-c', 'import yaml']);
 
 export async function built(overlay: string): Promise<Manifest[]> {
-  const { stdout } = await must(runIn(process.env, 'kustomize', ['build', `infra/kubernetes/overlays/${overlay}`]));
+  const building = runIn(process.env, 'kustomize', ['build', `infra/kubernetes/overlays/${overlay}`]);
+  const { stdout, stderr } = await must(building);
+  assert.equal(stderr, '', 'it warns of what a later version will not take');
   return readYaml(stdout) as Manifest[];
 }
 
@@ -57,8 +60,8 @@ export function environmentOf(all: Manifest[]): Record<string, string> {
 
 /** Every document of a text. */
 export function readYaml(text: string): unknown[] {
-  const program = 'import json, sys, yaml; json.dump(list(yaml.safe_load_all(sys.stdin)), sys.stdout)';
-  const { status, stdout, stderr } = spawnSync(python, ['-c', program], { input: text, encoding: 'utf8' });
+  const program = 'import json, sys, yaml; json.dump(list(yaml.safe_load_all(sys.stdin.buffer)), sys.stdout)';
+  const { status, stdout, stderr } = spawnSync(python, ['-I', '-c', program], { input: text, encoding: 'utf8' });
   if (status !== 0) throw new Error(`not YAML: ${stderr}`);
   return JSON.parse(stdout) as unknown[];
 }
