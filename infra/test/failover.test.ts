@@ -1,5 +1,5 @@
-// The replicated database under load: however its leader goes, no acknowledged order goes with it. With replication that
-// waits for nobody, orders go: so these tests would see it. Needs root and an engine.
+// The replicated database under load: however its leader goes, no acknowledged order goes with it. With replication
+// that waits for nobody, orders go: so these tests would see it. Needs root and an engine.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -17,7 +17,8 @@ const none = { missing: 0, changed: 0, doubled: 0 };
 
 test('an acknowledged order outlives its leader', { skip: missing }, async t => {
   const database = await openReplicated(t);
-  const step = (name: string, run: (under: Under) => Promise<void>) => t.test(name, inner => loaded(inner, database, run));
+  const step = (name: string, run: (under: Under) => Promise<void>) =>
+    t.test(name, inner => loaded(inner, database, run));
 
   for (let run = 1; run <= RUNS; run += 1) {
     await step(`leader killed, ${run} of ${RUNS}`, async under => {

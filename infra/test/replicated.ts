@@ -53,6 +53,7 @@ export async function openReplicated(t: TestContext): Promise<Replicated> {
   for (const secret of secrets) await writeFile(join(state, secret), randomBytes(18).toString('hex'), { mode: 0o444 });
   const env = {
     ...process.env, ORDERS_SECRETS: state, ORDERS_PORT: String(port), ...readImages(remembered),
+    ORDERS_PATRONI_CONFIG: project, ORDERS_HAPROXY_CONFIG: project,
     ORDERS_IMAGE: process.env['ORDERS_IMAGE'] ?? await machinesImage(process.env),
   };
   const docker = async (...args: string[]) => succeeded(await runIn(env, 'docker', args), args.join(' '));
