@@ -20,6 +20,18 @@ test('an acknowledged order outlives its leader', { skip: missing }, async t => 
   const step = (name: string, run: (under: Under) => Promise<void>) =>
     t.test(name, inner => loaded(inner, database, run));
 
+  await step('a former leader that cannot be rewound is copied again', async under => {
+    const leader = await database.leader();
+    const rights = 'execute on function pg_read_binary_file(text, bigint, bigint, boolean)';
+    // in the database that pg_rewind reads from
+    await database.sql(leader, `revoke ${rights} from rewind`, 'postgres');
+    await withoutWrites(under, () => database.kill(leader));
+    await database.start(leader);
+    await database.whole();
+    await database.sql(await database.leader(), `grant ${rights} to rewind`, 'postgres');
+    await settle(under);
+  });
+
   for (let run = 1; run <= RUNS; run += 1) {
     await step(`leader killed, ${run} of ${RUNS}`, async under => {
       const leader = await database.leader();

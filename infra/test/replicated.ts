@@ -14,7 +14,7 @@ import { until } from './until.ts';
 export const names = ['db-control', 'db-worker1', 'db-worker2'];
 const networks = ['consensus', 'database'];
 const secrets = ['database_password', 'replication_password', 'rewind_password', 'patroni_password'];
-const psql = ['psql', '-X', '-q', '-At', '-U', 'postgres', '-d', 'orders', '-c'];
+const psql = ['psql', '-X', '-q', '-At', '-U', 'postgres', '-c'];
 /** An emulated or crowded machine takes its time. */
 const SETTLE_MS = 240_000;
 
@@ -22,7 +22,7 @@ export type Replicated = {
   url: string;
   /** A write in a member that may not take any, or never say so: given up after 3 s. */
   write: (member: string, statement: string) => Promise<Run>;
-  sql: (member: string, statement: string) => Promise<string>;
+  sql: (member: string, statement: string, name?: string) => Promise<string>;
   /** As the first member tells that can. */
   members: () => Promise<Member[]>;
   leader: () => Promise<string>;
@@ -87,14 +87,14 @@ export async function openReplicated(t: TestContext): Promise<Replicated> {
     const look = async () => leaderOf(await members().catch(() => []))?.name ?? '';
     return until(look, name => name !== '', SETTLE_MS);
   };
-  const sql = async (member: string, statement: string) => {
-    const run = await tryIn(member, [...psql, statement]);
+  const sql = async (member: string, statement: string, name = 'orders') => {
+    const run = await tryIn(member, [...psql, statement, name]);
     return succeeded(run, statement);
   };
   const inLeader = async (...argv: string[]) => succeeded(await tryIn(await leader(), argv, 60), argv.join(' '));
   return {
     url: `http://127.0.0.1:${port}`, sql, members, leader,
-    write: (member, statement) => tryIn(member, [...psql, statement], 3),
+    write: (member, statement) => tryIn(member, [...psql, statement, 'orders'], 3),
     standbys: async () => {
       const { confirms, follows } = Object.fromEntries((await members()).map(({ role, name }) => [role, name]));
       if (confirms === undefined || follows === undefined) throw new Error('there are not two standbys');
