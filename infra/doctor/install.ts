@@ -24,6 +24,7 @@ const ways: Record<PlatformName | 'setpriv' | 'postgres', Way> = {
     fedora: 'sudo dnf install moby-engine docker-compose docker-buildx && sudo systemctl enable --now docker',
     darwin: 'brew install --cask docker-desktop, and start it once',
   },
+  swarm: { debian: 'sudo infra/engine install && sudo infra/engine start' },
   process: { debian: 'sudo infra/prerequisites', fedora: 'sudo dnf install postgresql-server util-linux' },
   setpriv: { debian: 'sudo apt-get install util-linux', fedora: 'sudo dnf install util-linux' },
   postgres: { debian: 'sudo infra/prerequisites', fedora: 'sudo dnf install postgresql-server' },
