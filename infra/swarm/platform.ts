@@ -1,4 +1,5 @@
 // The platform of a fleet: Docker Swarm over the nodes of nodes.txt, each an engine in namespaces of this machine.
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Context } from '../context.ts';
 import { tellFinding } from '../doctor/finding.ts';
@@ -13,7 +14,7 @@ import { openFaults } from './faults.ts';
 import { openFleet } from './fleet.ts';
 import type { Fleet } from './fleet.ts';
 import { PORT } from './places.ts';
-import { distribute, rollOut, secretsIn, spread } from './stack.ts';
+import { distribute, rollOut, secretsIn } from './stack.ts';
 import type { Values } from './stack.ts';
 import { factsOf, leader, running } from './tasks.ts';
 
@@ -44,7 +45,6 @@ export function openSwarm(context: Context): Platform {
         // before it is waited for: what serves still is to be seen, also if the new build does not come
         await local.write(asked.map(node => ({ path: marker(node), text: `${settings.state}\n` })));
         await rollOut({ context, fleet }, values);
-        await spread({ context, fleet });
         await local.write([{ path: servedFile(context), text: JSON.stringify(values) }]);
       });
     },
@@ -120,9 +120,18 @@ async function valuesOf(context: Context, image: string): Promise<Values> {
   const passwords = ['database_password', 'replication_password', 'rewind_password', 'patroni_password'];
   const { ENV = 'production', LOG_LEVEL = 'info', ...service } = settings.service;
   return {
-    ...await clusterImages(context), ORDERS_IMAGE: image, ORDERS_SECRETS: await secretsIn(context, passwords),
+    ...await clusterImages(context), ...await configsOf(context), ORDERS_IMAGE: image, ORDERS_SECRETS: await secretsIn(context, passwords),
     ORDERS_ENV: ENV, LOG_LEVEL, ...service,
   };
+}
+
+/** What the configurations say, in short. */
+async function configsOf({ settings, local }: Context): Promise<Values> {
+  const digest = async (file: string) => {
+    const text = await local.read(join(settings.infra, 'swarm', file)) ?? '';
+    return createHash('sha256').update(text).digest('hex').slice(0, 12);
+  };
+  return { ORDERS_PATRONI_CONFIG: await digest('patroni.yml'), ORDERS_HAPROXY_CONFIG: await digest('haproxy.cfg') };
 }
 
 async function clusterImages({ settings, local }: Context): Promise<Values> {

@@ -69,13 +69,11 @@ export async function settled(rolling: Rolling, before: Rollout | undefined): Pr
     const services = parseServices(await fleet.ask(['docker', 'service', 'ls', '--format', '{{.Name}} {{.Replicas}}']));
     const now = await rolloutOf(fleet);
     const isNew = now?.spec !== before?.spec || now?.startedAt !== before?.startedAt;
-    if (isNew && now?.state?.startsWith('rollback')) {
-      if (now.state === 'rollback_completed') throw new RolledBack(await reasonOf(fleet, now));
-    } else if (isNew && now?.state === 'paused') {
-      throw new Trouble(`the update stopped half way: ${now.message}`);
-    }
+    if (isNew && now?.state === 'rollback_completed') throw new RolledBack(await reasonOf(fleet, now));
+    if (isNew && now?.state?.endsWith('paused')) throw new Trouble(`the update stopped half way: ${now.message}`);
     const missing = services.filter(({ running, wanted }) => running !== wanted);
-    const isOver = before === undefined || now?.spec === before.spec || now?.state === 'completed';
+    const isBusy = isNew && ['updating', 'rollback_started'].includes(now?.state ?? '');
+    const isOver = !isBusy && (before === undefined || now?.spec === before.spec || now?.state === 'completed');
     if (services.length > 0 && missing.length === 0 && isOver) return;
     const line = missing.map(({ name, running, wanted }) => `${name} ${running} of ${wanted}`).join(', ') || 'the update';
     if (line !== told) say(`waiting for ${line}`);
@@ -83,17 +81,6 @@ export async function settled(rolling: Rolling, before: Rollout | undefined): Pr
     if (performance.now() > end) throw new Trouble(`not there in time: ${line}; ${await failures(fleet)}`);
     await pause(settings.scaled(500));
   }
-}
-
-/** One replica on each machine again, where a machine that was away has left two on another. */
-export async function spread(rolling: Rolling): Promise<void> {
-  const { fleet } = rolling;
-  const argv = ['docker', 'service', 'ps', `${STACK}_api`, '--filter', 'desired-state=running', '--format', '{{.Node}}'];
-  if (new Set(linesOf(await fleet.ask(argv))).size >= fleet.machines.length) return;
-  rolling.context.say('the replicas are spread over the machines again');
-  const before = await rolloutOf(fleet);
-  await fleet.ask(['docker', 'service', 'update', '--force', '--detach', `${STACK}_api`]);
-  await settled(rolling, before);
 }
 
 /** Undefined before the first deployment. */
