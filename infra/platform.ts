@@ -42,7 +42,7 @@ export const faultNames = [
   'drain', 'config-refused', 'service-frozen', 'old-build', 'table-locked', 'disk-full', 'orders-lost', 'loosened',
   'db-slow', 'network-cut', 'connections-exhausted', 'db-restarted', 'read-only', 'right-revoked',
   'upgrade', 'bad-upgrade', 'power-cut', 'tables-lost',
-  'replica-killed', 'leader-killed', 'leader-frozen', 'standby-lost', 'node-lost', 'split',
+  'replica-killed', 'leader-killed', 'leader-frozen', 'standby-lost', 'node-lost', 'leader-node-lost', 'split',
 ] as const;
 export type FaultName = (typeof faultNames)[number];
 /** What `old-build` has the service say of itself: no checkout ever made it. */
@@ -99,7 +99,7 @@ export type Fault = {
 export type Faults = Record<FaultName, Fault>;
 /** What only a fleet can suffer, and why no other platform does. */
 export const fleetFaults = [
-  'replica-killed', 'leader-killed', 'leader-frozen', 'standby-lost', 'node-lost', 'split',
+  'replica-killed', 'leader-killed', 'leader-frozen', 'standby-lost', 'node-lost', 'leader-node-lost', 'split',
 ] as const satisfies readonly FaultName[];
 export type FleetFaultName = (typeof fleetFaults)[number];
 export function isOfFleet(name: FaultName): name is FleetFaultName {
@@ -175,11 +175,11 @@ export type ContainerFacts = NodeFacts & {
   platform: 'docker' | 'vagrant'; containers: true; api: Box; db: Box; stack: StackFacts;
 };
 /**
- * Of a whole swarm: each task that runs. `leader` is the service of the database's member that takes writes, null when
- * there is not exactly one; `api` says of all replicas what can be said of one program, `db` the same of the leader.
+ * Of a whole swarm: each task that runs. `leaders` are the services of those members of the database that take writes,
+ * of which there should be one; `api` says of all replicas what can be said of one program, `db` the same of the leader.
  */
 export type SwarmFacts = NodeFacts & {
-  platform: 'swarm'; containers: 'tasks'; tasks: Task[]; leader: string | null; access: Access | null;
+  platform: 'swarm'; containers: 'tasks'; tasks: Task[]; leaders: string[]; access: Access | null;
   services: { name: string; running: number; wanted: number }[];
   wanted: { service: string | undefined; database: string; router: string };
   api: ProgramFacts; db: ProgramFacts;

@@ -1,15 +1,14 @@
 // The faults of a fleet and their recoveries. A fault is born with its recovery, and both may run twice.
-import { setTimeout as pause } from 'node:timers/promises';
 import { databaseFaults, injectInDatabase, isInDatabase, recoverAll, recoverInDatabase, writable } from '../database/faults.ts';
 import type { DatabaseFaultName, Superuser } from '../database/faults.ts';
 import type { Context } from '../context.ts';
-import { Trouble, attempt } from '../docker/engine.ts';
+import { Trouble, attempt, lastWords } from '../docker/engine.ts';
 import { RolledBack, badBuild, faultNames, newBuild } from '../platform.ts';
 import type { Ended, Fault, FaultName, Faults, Node, Platform } from '../platform.ts';
 import type { Fleet } from './fleet.ts';
 import type { Machine } from './machine.ts';
 import { rolloutOf, settled, STACK } from './stack.ts';
-import { isMember, leader, running } from './tasks.ts';
+import { awaitMembers, isMember, leader, running } from './tasks.ts';
 import type { Running } from './tasks.ts';
 
 type Swarm = { context: Context; fleet: Fleet; isUp: (node: Node) => Promise<boolean> };
@@ -20,7 +19,6 @@ type Row = {
   inPlace: (swarm: Swarm, node: Node) => Promise<boolean>;
 };
 
-const HEAL_MS = 120_000;
 const never = async () => false;
 
 const rows: Partial<Record<FaultName, Row>> = {
@@ -61,15 +59,19 @@ const rows: Partial<Record<FaultName, Row>> = {
     recover: thaw, inPlace: async ({ fleet }) => (await paused(fleet)).length > 0,
   },
   'node-lost': {
-    inject: async ({ fleet }, node) => (await other(fleet, node)).cut(),
+    inject: async ({ fleet }, node) => {
+      const { machine: chief } = await leader(fleet);
+      const others = fleet.machines.filter(machine => machine !== chief && !isOf(machine, node) && machine.isOn());
+      await only(others.slice(-1), 'a machine beside those of the leader and of the node that is asked').cut();
+    },
+    recover: switchOn, inPlace: async ({ fleet }) => fleet.machines.some(machine => !machine.isOn()),
+  },
+  'leader-node-lost': {
+    inject: async (swarm, node) => (await leaderElsewhere(swarm, node)).cut(),
     recover: switchOn, inPlace: async ({ fleet }) => fleet.machines.some(machine => !machine.isOn()),
   },
   split: {
-    inject: async ({ fleet }, node) => {
-      const { machine } = await leader(fleet);
-      // the node that is asked has to stay in reach: its leader goes elsewhere by a switchover first
-      await (isOf(machine, node) ? await other(fleet, node) : machine).plug(false);
-    },
+    inject: async (swarm, node) => (await leaderElsewhere(swarm, node)).plug(false),
     recover: plugAll, inPlace: async ({ fleet }) => (await unplugged(fleet)).length > 0,
   },
 };
@@ -115,23 +117,21 @@ function isOf({ place }: Machine, node: Node): boolean {
   return place.node.name === node.name;
 }
 
-/** The leader's machine, or if that is the one that is asked, the last. */
-async function other(fleet: Fleet, node: Node): Promise<Machine> {
-  const { machine } = await leader(fleet);
+/** The leader's machine; from the node that is asked, which has to stay in reach, it is moved away first. */
+async function leaderElsewhere({ context, fleet }: Swarm, node: Node): Promise<Machine> {
+  const { machine, container, service } = await leader(fleet);
   if (!isOf(machine, node)) return machine;
-  return only(fleet.machines.filter(one => one !== machine && one.isOn()).slice(-1), 'another machine');
+  const argv = ['docker', 'exec', container.id, 'patronictl', '-c', '/tmp/patroni', 'switchover', '--force'];
+  const run = await machine.host.run([...argv, '--leader', service], { deadlineMs: context.settings.scaled(60_000) });
+  if (run.code !== 0) throw new Trouble(`the leader could not be moved: ${lastWords(run.stderr + run.stdout)}`);
+  await awaitMembers(context, fleet);
+  return (await leader(fleet)).machine;
 }
 
 /** Swarm starts what is missing by itself: it is waited for. */
 async function awaitWhole({ context, fleet }: Swarm): Promise<void> {
   await settled({ context, fleet }, await rolloutOf(fleet));
-  const end = performance.now() + context.settings.scaled(HEAL_MS);
-  for (;;) {
-    const lacking = await leader(fleet).then(() => undefined, (error: Error) => error);
-    if (lacking === undefined) return;
-    if (performance.now() > end) throw lacking;
-    await pause(context.settings.scaled(200));
-  }
+  await awaitMembers(context, fleet);
 }
 
 async function isShort({ fleet }: Swarm): Promise<boolean> {

@@ -16,7 +16,7 @@ import type { Fleet } from './fleet.ts';
 import { PORT } from './places.ts';
 import { distribute, rollOut, secretsIn } from './stack.ts';
 import type { Values } from './stack.ts';
-import { factsOf, leader, running } from './tasks.ts';
+import { awaitMembers, factsOf, leader, running } from './tasks.ts';
 
 /** What it makes is in the state folder under swarm/, a bridge, and the machines' own namespaces. */
 export function openSwarm(context: Context): Platform {
@@ -45,6 +45,7 @@ export function openSwarm(context: Context): Platform {
         // before it is waited for: what serves still is to be seen, also if the new build does not come
         await local.write(asked.map(node => ({ path: marker(node), text: `${settings.state}\n` })));
         await rollOut({ context, fleet }, values);
+        await awaitMembers(context, fleet);
         await local.write([{ path: servedFile(context), text: JSON.stringify(values) }]);
       });
     },

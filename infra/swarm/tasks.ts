@@ -1,13 +1,14 @@
 // The tasks of the stack, each as its own machine's engine and kernel see it.
+import { setTimeout as pause } from 'node:timers/promises';
 import { accessIn, bootIdIn, databaseQuestion, durabilityIn, wayIn, wayQuestion } from '../docker/answers.ts';
-import { Trouble, sectionsOf } from '../docker/engine.ts';
+import { Trouble, attempt, sectionsOf } from '../docker/engine.ts';
 import { boxIn } from '../docker/facts.ts';
 import { parseContainers, parseImages } from '../docker/inspect.ts';
 import type { Container } from '../docker/inspect.ts';
 import { settingsOfContainer } from '../docker/inspected.ts';
 import type { Context } from '../context.ts';
+import { messageOf } from '../platform.ts';
 import type { Node, Outcome, ProgramFacts, SwarmFacts, Task } from '../platform.ts';
-import { attempt } from '../docker/engine.ts';
 import type { Fleet } from './fleet.ts';
 import type { Machine } from './machine.ts';
 import { STACK } from './stack.ts';
@@ -27,14 +28,34 @@ export async function running(fleet: Fleet): Promise<Running[]> {
 
 /** The leader's task: the member of the database that is no standby. Trouble when there is none, or more than one. */
 export async function leader(fleet: Fleet): Promise<Running> {
-  const members = (await running(fleet)).filter(isMember);
-  const leads = await Promise.all(members.map(async ({ machine, container }) => (
-    await fleet.sh(machine, leading, [container.id]).catch(() => '')
-  ).trim() === 'f'));
-  const [one, ...more] = members.filter((_, i) => leads[i]);
+  const [one, ...more] = await leaders(fleet);
   if (one !== undefined && more.length === 0) return one;
   const saw = one === undefined ? 'none' : [one, ...more].map(({ service }) => service).join(' and ');
-  throw new Trouble(`the database has ${saw} of ${members.length} members for a leader; patience, or make recover`);
+  throw new Trouble(`the database has ${saw} of its members for a leader; patience, or make recover`);
+}
+
+/** The members that take writes, as each says of itself; one that says nothing takes none. */
+export async function leaders(fleet: Fleet): Promise<Running[]> {
+  const members = (await running(fleet)).filter(isMember);
+  const told = await Promise.all(members.map(async ({ machine, container }) => (
+    await fleet.sh(machine, leading, [container.id]).catch(() => '')
+  ).trim()));
+  return members.filter((_, i) => told[i] === 'f');
+}
+
+/** Waits until one member leads and all others follow it closely: then any of them may be lost. */
+export async function awaitMembers({ settings }: Context, fleet: Fleet): Promise<void> {
+  const end = performance.now() + settings.scaled(180_000);
+  const look = async () => {
+    const { machine, container, service } = await leader(fleet);
+    return `${(await fleet.sh(machine, following, [container.id])).trim()} of 2 members follow ${service}`;
+  };
+  for (;;) {
+    const seen = await look().catch(messageOf);
+    if (seen.startsWith('2 of 2 ')) return;
+    if (performance.now() > end) throw new Trouble(`the database is not whole: ${seen}`);
+    await pause(settings.scaled(300));
+  }
 }
 
 export function isMember({ service }: Pick<Running, 'service'>): boolean {
@@ -52,14 +73,15 @@ export function factsOf({ settings }: Context, fleet: Fleet, node: Node, wanted:
     }));
     const tasks = seen.flatMap(one => one.tasks);
     const services = parseServices(await fleet.ask(['docker', 'service', 'ls', '--format', '{{.Name}} {{.Replicas}}']));
-    const chief = await leader(fleet).catch(() => undefined);
+    const chiefs = await leaders(fleet);
+    const [chief] = chiefs;
     const told = chief === undefined ? '' : await fleet.sh(chief.machine, asking, [chief.container.id, databaseQuestion]);
     const boot = seen.find(one => one.node === node.name)?.boot ?? seen[0]?.boot ?? '';
     return {
       platform: 'swarm', containers: 'tasks', node: node.name, boot_id: bootIdIn(boot), disk_mb: null,
       durability: durabilityIn(told), access: accessIn(told), wanted, tasks,
       services: services.map(({ name, ...counts }) => ({ name: name.replace(`${STACK}_`, ''), ...counts })),
-      leader: chief?.service ?? null,
+      leaders: chiefs.map(({ service }) => service),
       api: programOf(tasks.filter(({ service }) => service === 'api')),
       db: programOf(tasks.filter(({ service }) => service === chief?.service)),
     };
@@ -97,6 +119,8 @@ ids=$(docker ps -q --no-trunc --filter "label=com.docker.stack.namespace=$1") ||
 if [ -z "$ids" ]; then echo '[]'; else docker inspect --type container $ids; fi
 `;
 const leading = `exec timeout 5 docker exec "$1" psql -X -q -At -U postgres -d orders -c 'select pg_is_in_recovery()'`;
+const following = `exec timeout 5 docker exec "$1" psql -X -q -At -U postgres -d orders -c \\
+  "select count(*) from pg_stat_replication where state = 'streaming' and application_name like 'db-%'"`;
 const asking = `docker exec -e PGCONNECT_TIMEOUT=5 "$1" psql -X -q -At -U postgres -d orders -c "$2" 2>/dev/null || true`;
 // a process may end while it is looked at; what is then missing is found wanting
 const examining = `
