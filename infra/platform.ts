@@ -176,7 +176,7 @@ export type ContainerFacts = NodeFacts & {
 };
 /**
  * Of a whole swarm: each task that runs. `leaders` are the services of those members of the database that take writes,
- * of which there should be one; `api` says of all replicas what can be said of one program, `db` the same of the leader.
+ * of which there should be one; `api` says of all replicas what can be said of one program, `db` of the leader.
  */
 export type SwarmFacts = NodeFacts & {
   platform: 'swarm'; containers: 'tasks'; tasks: Task[]; leaders: string[]; access: Access | null;
@@ -184,7 +184,7 @@ export type SwarmFacts = NodeFacts & {
   wanted: { service: string | undefined; database: string; router: string };
   api: ProgramFacts; db: ProgramFacts;
 };
-/** `values` as in InspectedContainer; `way_to_database` as in StackFacts, null for what is no replica of the service. */
+/** `values` as in InspectedContainer; `way_to_database` as in StackFacts, null for what is no replica. */
 export type Task = {
   service: string; node: string; id: string; box: Box; values: Record<string, Json>; way_to_database: string | null;
 };

@@ -109,7 +109,8 @@ const postgres: Look = async context => {
 
 /** Of what namespaces, bridges and mounts are made with. */
 const root: Look = () => process.platform !== 'linux' ? missing('a swarm of engines needs Linux', 'another platform')
-  : process.getuid?.() === 0 ? ok('root') : missing('not root, which engines of their own need', 'sudo make up PLATFORM=swarm');
+  : process.getuid?.() === 0 ? ok('root')
+    : missing('not root, which engines of their own need', 'sudo make up PLATFORM=swarm');
 
 const dockerd: Look = async context => {
   for (const program of ['dockerd', 'nsenter', 'ip']) {

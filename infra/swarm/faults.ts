@@ -1,5 +1,7 @@
 // The faults of a fleet and their recoveries. A fault is born with its recovery, and both may run twice.
-import { databaseFaults, injectInDatabase, isInDatabase, recoverAll, recoverInDatabase, writable } from '../database/faults.ts';
+import {
+  databaseFaults, injectInDatabase, isInDatabase, recoverAll, recoverInDatabase, writable,
+} from '../database/faults.ts';
 import type { DatabaseFaultName, Superuser } from '../database/faults.ts';
 import type { Context } from '../context.ts';
 import { Trouble, attempt, lastWords } from '../docker/engine.ts';
@@ -19,7 +21,6 @@ type Row = {
   inPlace: (swarm: Swarm, node: Node) => Promise<boolean>;
 };
 
-const never = async () => false;
 
 const rows: Partial<Record<FaultName, Row>> = {
   ...Object.fromEntries(databaseFaults.filter(name => name !== 'disk-full').map(name => [name, bySql(name)])),
@@ -83,7 +84,8 @@ export function openFaults(swarm: Swarm): Pick<Platform, 'faults' | 'mend'> {
     const row = rows[name];
     if (row === undefined) {
       const reason = `${name} is no fault of a swarm; PLATFORM=docker gives it on a stack of one node`;
-      return { inject: async () => ({ impossible: reason }), recover: async () => ({ done: undefined }), inPlace: never };
+      const recover = async () => ({ done: undefined });
+      return { inject: async () => ({ impossible: reason }), recover, inPlace: async () => false };
     }
     return {
       inject: node => attempt(async () => (await row.inject(swarm, node)) ?? undefined),

@@ -26,7 +26,7 @@ export type Fleet = {
 export function openFleet({ settings, local }: Context, nodes: readonly Node[]): Fleet {
   const { scaled } = settings;
   const places = placesOf(settings.state, nodes);
-  const machines = places.places.map(place => openMachine(place, places, local, settings));
+  const machines = places.places.map(place => openMachine(place, { ...places, local, settings }));
   const sh: Fleet['sh'] = async (machine, script, args = [], options = {}) => {
     const run = await machine.host.run(['sh', '-c', script, 'sh', ...args], options);
     if (run.code === 0) return run.stdout;
@@ -40,7 +40,8 @@ export function openFleet({ settings, local }: Context, nodes: readonly Node[]):
       if (run.code === 0) return run.stdout;
       reasons.push(`${machine.host.name}: ${lastWords(run.stderr, 1) || `exit ${run.code}`}`);
     }
-    throw new Trouble(`no manager of the swarm does ${argv.slice(0, 3).join(' ')}: ${reasons.join('; ') || 'all are off'}`);
+    const why = reasons.join('; ') || 'all are off';
+    throw new Trouble(`no manager of the swarm does ${argv.slice(0, 3).join(' ')}: ${why}`);
   };
   return {
     machines, places, sh, ask,
@@ -61,7 +62,8 @@ type Joining = Pick<Fleet, 'machines' | 'sh'> & { scaled: (ms: number) => number
 
 /** The first that is in a swarm already, else the first of all, takes in the others. */
 async function join({ machines, sh, scaled }: Joining): Promise<void> {
-  const states = await Promise.all(machines.map(machine => sh(machine, 'docker info --format "{{.Swarm.LocalNodeState}}"')));
+  const asking = 'docker info --format "{{.Swarm.LocalNodeState}}"';
+  const states = await Promise.all(machines.map(machine => sh(machine, asking)));
   const isIn = (i: number) => states[i]?.trim() !== 'inactive';
   const first = Math.max(0, machines.findIndex((_, i) => isIn(i)));
   const chief = machines[first];

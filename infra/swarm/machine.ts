@@ -25,10 +25,13 @@ export type Machine = {
   remove: () => Promise<void>;
 };
 
+/** What all machines of a swarm have in common. */
+export type Around = Pick<Places, 'bridge'> & { local: Host; settings: Settings };
+
 /** The engine's first process: it hands on signals, and when it ends the kernel ends all the others. */
 const INITS = ['tini-static', 'docker-init'];
 
-export function openMachine(place: Place, { bridge }: Pick<Places, 'bridge'>, local: Host, settings: Settings): Machine {
+export function openMachine(place: Place, { bridge, local, settings }: Around): Machine {
   const { node, address, link, folder, group } = place;
   const { scaled } = settings;
   const inits = () => INITS.flatMap(name => processesIn(folder, name));
@@ -46,7 +49,7 @@ export function openMachine(place: Place, { bridge }: Pick<Places, 'bridge'>, lo
     return local.run([...inside, ...argv], { deadlineMs: scaled(60_000), ...options, env });
   };
   const host: Host = { name: node.name, run: enter, write: local.write, read: local.read };
-  const answers = async () => isOn() && (await enter(['docker', 'version', '--format', '{{.Server.Version}}'])).code === 0;
+  const answers = async () => isOn() && (await enter(['docker', 'version'])).code === 0;
   /** What a machine that was switched off leaves to be cleaned up after: empty groups of processes. */
   const clear = () => here(clearing, [group, link]);
   const gone = async (withinMs: number): Promise<boolean> => {

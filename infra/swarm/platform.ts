@@ -81,7 +81,8 @@ export function openSwarm(context: Context): Platform {
         const { name } = machine.host;
         if (!asked.some(node => node.name === name)) continue;
         const onLine = (line: string) => write(`${name} ${service} | ${line}`);
-        await fleet.sh(machine, 'exec docker logs --tail "$1" "$2" 2>&1', [String(settings.lines), container.id], { onLine });
+        const args = [String(settings.lines), container.id];
+        await fleet.sh(machine, 'exec docker logs --tail "$1" "$2" 2>&1', args, { onLine });
       }
     }),
     targets: async asked => {
@@ -117,12 +118,12 @@ async function valuesOf(context: Context, image: string): Promise<Values> {
   const run = await local.run([script, 'cluster'], {
     deadlineMs: settings.scaled(900_000), env: { ORDERS_STATE: settings.state }, onLine: context.say,
   });
-  if (run.code !== 0) throw new Trouble('the images of the database could not be made: infra/images/build cluster says why');
+  if (run.code !== 0) throw new Trouble('the images of the database could not be made: infra/images/build cluster');
   const passwords = ['database_password', 'replication_password', 'rewind_password', 'patroni_password'];
   const { ENV = 'production', LOG_LEVEL = 'info', ...service } = settings.service;
   return {
-    ...await clusterImages(context), ...await configsOf(context), ORDERS_IMAGE: image, ORDERS_SECRETS: await secretsIn(context, passwords),
-    ORDERS_ENV: ENV, LOG_LEVEL, ...service,
+    ...await clusterImages(context), ...await configsOf(context), ORDERS_IMAGE: image,
+    ORDERS_SECRETS: await secretsIn(context, passwords), ORDERS_ENV: ENV, LOG_LEVEL, ...service,
   };
 }
 

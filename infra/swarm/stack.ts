@@ -39,7 +39,7 @@ export async function distribute({ context, fleet }: Rolling, images: readonly s
     for (const image of lacking.done) {
       const archive = await archives(image);
       if (!('done' in archive)) throw new Trouble(Object.values(archive).join());
-      if (archive.done === undefined) throw new Trouble(`${image} would have to be fetched, and nothing leads out there`);
+      if (archive.done === undefined) throw new Trouble(`${image} would have to be fetched there`);
       const loaded = await load(machine.host, archive.done, settings.scaled(300_000));
       if (!('done' in loaded)) throw new Trouble(`${machine.host.name}: ${Object.values(loaded).join()}`);
     }
@@ -75,7 +75,8 @@ export async function settled(rolling: Rolling, before: Rollout | undefined): Pr
     const isBusy = isNew && ['updating', 'rollback_started'].includes(now?.state ?? '');
     const isOver = !isBusy && (before === undefined || now?.spec === before.spec || now?.state === 'completed');
     if (services.length > 0 && missing.length === 0 && isOver) return;
-    const line = missing.map(({ name, running, wanted }) => `${name} ${running} of ${wanted}`).join(', ') || 'the update';
+    const tasks = missing.map(({ name, running, wanted }) => `${name} ${running} of ${wanted}`).join(', ');
+    const line = tasks || 'the update';
     if (line !== told) say(`waiting for ${line}`);
     told = line;
     if (performance.now() > end) throw new Trouble(`not there in time: ${line}; ${await failures(fleet)}`);
@@ -105,7 +106,8 @@ async function awaitReady({ context: { settings } }: Rolling, node: string, addr
 
 async function reasonOf(fleet: Fleet, { message, env }: Rollout): Promise<string> {
   const serves = env['GIT_SHA'] ?? 'the former build';
-  return `the new build did not become ready and was rolled back by Swarm (${message}); ${serves} serves; ${await failures(fleet)}`;
+  const what = `the new build did not become ready and was rolled back by Swarm (${message})`;
+  return `${what}; ${serves} serves; ${await failures(fleet)}`;
 }
 
 /** What the last tasks that failed said. */

@@ -75,7 +75,8 @@ export function factsOf({ settings }: Context, fleet: Fleet, node: Node, wanted:
     const services = parseServices(await fleet.ask(['docker', 'service', 'ls', '--format', '{{.Name}} {{.Replicas}}']));
     const chiefs = await leaders(fleet);
     const [chief] = chiefs;
-    const told = chief === undefined ? '' : await fleet.sh(chief.machine, asking, [chief.container.id, databaseQuestion]);
+    const told = chief === undefined ? ''
+      : await fleet.sh(chief.machine, asking, [chief.container.id, databaseQuestion]);
     const boot = seen.find(one => one.node === node.name)?.boot ?? seen[0]?.boot ?? '';
     return {
       platform: 'swarm', containers: 'tasks', node: node.name, boot_id: bootIdIn(boot), disk_mb: null,
@@ -93,7 +94,8 @@ export function factsOf({ settings }: Context, fleet: Fleet, node: Node, wanted:
 function programOf(tasks: readonly Task[]): ProgramFacts {
   const [first] = tasks.map(({ box }) => box).sort((one, other) => one.started_at.localeCompare(other.started_at));
   return {
-    pid: null, state: first?.state ?? 'absent', restart_count: tasks.reduce((sum, { box }) => sum + box.restart_count, 0),
+    pid: null, state: first?.state ?? 'absent',
+    restart_count: tasks.reduce((sum, { box }) => sum + box.restart_count, 0),
     started_at: first?.started_at ?? null, listening: first?.listening ?? null,
   };
 }
@@ -121,7 +123,8 @@ if [ -z "$ids" ]; then echo '[]'; else docker inspect --type container $ids; fi
 const leading = `exec timeout 5 docker exec "$1" psql -X -q -At -U postgres -d orders -c 'select pg_is_in_recovery()'`;
 const following = `exec timeout 5 docker exec "$1" psql -X -q -At -U postgres -d orders -c \\
   "select count(*) from pg_stat_replication where state = 'streaming' and application_name like 'db-%'"`;
-const asking = `docker exec -e PGCONNECT_TIMEOUT=5 "$1" psql -X -q -At -U postgres -d orders -c "$2" 2>/dev/null || true`;
+const asking = `
+docker exec -e PGCONNECT_TIMEOUT=5 "$1" psql -X -q -At -U postgres -d orders -c "$2" 2>/dev/null || true`;
 // a process may end while it is looked at; what is then missing is found wanting
 const examining = `
 ids=$(docker ps -q --no-trunc --filter "label=com.docker.stack.namespace=$1") || exit

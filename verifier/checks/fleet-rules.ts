@@ -101,7 +101,8 @@ function areComplete({ services, tasks }: SwarmFacts): Finding {
   const wanted = 'as many tasks of each service as it wants, and nothing else';
   const short = services.filter(one => one.running !== one.wanted || one.wanted === 0);
   const strangers = tasks.filter(task => !services.some(({ name }) => name === task.service));
-  const few = services.filter(({ name, running }) => tasks.filter(({ service }) => service === name).length !== running);
+  const seen = (name: string) => tasks.filter(({ service }) => service === name).length;
+  const few = services.filter(({ name, running }) => seen(name) !== running);
   if (short.length === 0 && strangers.length === 0 && few.length === 0) return null;
   const tell = [...short, ...few].map(one => `${one.name} ${one.running} of ${one.wanted}`);
   return { wanted, saw: [...tell, ...strangers.map(({ service, node }) => `${service} on ${node}`)].join(', ') };

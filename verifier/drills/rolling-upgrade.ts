@@ -11,7 +11,7 @@ import { isDurable, reckon } from '../experiment/reckoning.ts';
 
 export const rollingUpgrade: Drill = {
   name: 'rolling-upgrade',
-  title: 'under load one replica after the other is replaced by a new build, and back; a bad one is rolled back by Swarm',
+  title: 'under load replica after replica is replaced by a new build, and back; a bad one is rolled back by Swarm',
   runbook: {
     looksLike: 'nothing, but that `/version` names two builds in turn until the last replica is replaced.',
     means: 'somebody typed `make up` with another build or other settings on a swarm.',

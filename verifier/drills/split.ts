@@ -23,7 +23,10 @@ export const split: Drill = {
   faults: ['split'],
   successor: 'any',
   plan: experiment => ({
-    fault: [{ name: 'durable', checks: [isDurable(experiment)] }, ...lostUnderLoad(experiment, { ...loss, meanwhile: [oneLeads(experiment)] })],
+    fault: [
+      { name: 'durable', checks: [isDurable(experiment)] },
+      ...lostUnderLoad(experiment, { ...loss, meanwhile: [oneLeads(experiment)] }),
+    ],
     recovery: wholeAgain(experiment, loss),
     afterwards: [reckon(experiment)],
   }),

@@ -160,7 +160,8 @@ async function compareNodes(found: Found[], blockedBy: string | null | undefined
 
 /** One system that is reached in several ways is one, however its address is spelt. */
 function eachIsAnother(found: Found[], { options, control }: Looking): Check {
-  return { id: 'instances-apart', claim: 'each target is an instance, of a fleet a router, of its own', run: async () => {
+  const claim = 'each target is an instance, of a fleet a router, of its own';
+  return { id: 'instances-apart', claim, run: async () => {
     if (await areRouters(found, control)) return;
     const seen = new Map<string, string>();
     for (const { target } of found) {
