@@ -1,0 +1,164 @@
+// The replicated database under load: however its leader goes, no acknowledged order goes with it. With replication that
+// waits for nobody, orders go: so these tests would see it. Needs an engine, ORDERS_IMAGE and infra/images/build cluster.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { openReplicated } from './replicated.ts';
+import type { Replicated } from './replicated.ts';
+import { startWriters } from './writers.ts';
+import type { Writers } from './writers.ts';
+import { until } from './until.ts';
+
+/** How often the leader is killed. */
+const RUNS = Number(process.env['RUNS'] ?? 10);
+const BACK_MS = 120_000;
+const none = { missing: 0, changed: 0, doubled: 0 };
+
+const skip = process.env['ORDERS_IMAGE'] === undefined && 'ORDERS_IMAGE names no image of the service';
+
+test('an acknowledged order outlives its leader', { skip }, async t => {
+  const database = await openReplicated(t);
+  await database.whole();
+  const step = (name: string, run: (under: Under) => Promise<void>) => t.test(name, async inner => {
+    await database.whole();
+    const writers = startWriters(database.url);
+    inner.after(writers.stop);
+    await until(writers.acked, many => many > 50, BACK_MS);
+    await run({ t: inner, database, writers });
+  });
+
+  for (let run = 1; run <= RUNS; run += 1) {
+    await step(`leader killed, ${run} of ${RUNS}`, async under => {
+      const leader = await database.leader();
+      await withoutWrites(under, () => database.kill(leader));
+      assert.notEqual(await database.leader(), leader);
+      await database.start(leader);
+      await settle(under);
+    });
+  }
+
+  await step('leader started again in its place', async under => {
+    await withoutWrites(under, async () => database.crash(await database.leader()));
+    await settle(under);
+  });
+
+  await step('leader frozen, and thawed again beside the new one', async under => {
+    const leader = await database.leader();
+    await withoutWrites(under, () => database.freeze(leader));
+    await database.thaw(leader);
+    await settle(under);
+  });
+
+  await step('leader handed over in order', async under => {
+    const [leader, { confirms }] = [await database.leader(), await database.standbys()];
+    await withoutWrites(under, () => database.handOver(leader, confirms));
+    assert.equal(await database.leader(), confirms);
+    await settle(under);
+  });
+
+  await step('the standby that confirms lost: the other one confirms, and writes go on', async under => {
+    const { confirms } = await database.standbys();
+    await withoutWrites(under, () => database.kill(confirms));
+    await database.start(confirms);
+    await settle(under);
+  });
+
+  await step('the standby that confirms frozen: it is given up, and writes go on', async under => {
+    const { confirms } = await database.standbys();
+    await withoutWrites(under, () => database.freeze(confirms));
+    await database.thaw(confirms);
+    await settle(under);
+  });
+
+  await step('both standbys lost: nothing is acknowledged until one is back', async under => {
+    const { confirms, follows } = await database.standbys();
+    await database.kill(follows);
+    await database.kill(confirms);
+    // what was on its way
+    await tried(under.writers);
+    const before = under.writers.acked();
+    await tried(under.writers);
+    assert.equal(under.writers.acked(), before);
+    await withoutWrites(under, () => database.start(follows));
+    await database.start(confirms);
+    await settle(under);
+  });
+
+  await step('leader cut from all others: it never acknowledges what they do not have', async under => {
+    const leader = await database.leader();
+    await database.sql(leader, 'create table if not exists cut (moment timestamptz)');
+    const told: string[] = [];
+    await withoutWrites(under, () => database.cut(leader), async () => {
+      const { code, stderr } = await database.write(leader, 'insert into cut values (now())');
+      told.push(code === 0 ? 'acknowledged' : stderr.trim() || 'waits');
+    });
+    under.t.diagnostic([...new Set(told)].join('; '));
+    assert.ok(!told.includes('acknowledged'), 'the leader that was cut off has acknowledged a write');
+    await database.heal(leader);
+    await settle(under);
+  });
+
+  await step('leader cut from etcd only: writes go on', async under => {
+    const leader = await database.leader();
+    const from = performance.now();
+    await withoutWrites(under, () => database.cut(leader, ['consensus']));
+    // longer than the others wait for a leader
+    await until(() => under.writers.ackedSince(from + 30_000), back => back, BACK_MS);
+    under.t.diagnostic(`in the whole: ${under.writers.silence(from)} ms; leader: ${await database.leader()}`);
+    await database.heal(leader, ['consensus']);
+    await settle(under);
+  });
+
+  await step('control: with replication that nobody waits for, acknowledged orders are lost', async under => {
+    const { writers } = under;
+    await database.set('synchronous_mode_strict=false');
+    await database.set('synchronous_mode=false');
+    await database.set('maximum_lag_on_failover=104857600');
+    const leader = await database.leader();
+    await until(() => database.sql(leader, 'show synchronous_standby_names'), seen => seen === '', BACK_MS);
+    // the standbys get nothing any more, and the leader goes on
+    await database.sql(leader, 'alter role replicator nologin');
+    const end = () => database.sql(leader, 'select pg_terminate_backend(pid) from pg_stat_replication');
+    await until(end, seen => seen === '', BACK_MS);
+    const before = writers.acked();
+    await until(writers.acked, many => many > before + 100, BACK_MS);
+    await database.kill(leader);
+    await writers.stop();
+    await until(database.leader, name => name !== leader, BACK_MS);
+    const seen = writers.reckon(await database.rows());
+    under.t.diagnostic(JSON.stringify(seen));
+    assert.ok(seen.missing >= 100, `${seen.missing} acknowledged orders were lost`);
+  });
+});
+
+type Under = { t: TestContext; database: Replicated; writers: Writers };
+
+/** From the fault until an order is acknowledged that was sent after it; says how long nothing was. */
+async function withoutWrites(
+  { t, writers }: Under, fault: () => Promise<void>, meanwhile: () => Promise<void> = async () => undefined,
+): Promise<void> {
+  const from = performance.now();
+  await fault();
+  const after = performance.now();
+  const look = async () => {
+    await meanwhile();
+    return writers.ackedSince(after);
+  };
+  await until(look, back => back, BACK_MS);
+  t.diagnostic(`without writes: ${writers.silence(from)} ms`);
+}
+
+/** Every writer has tried once more, and knows what became of it. */
+async function tried(writers: Writers): Promise<void> {
+  const moment = performance.now();
+  await until(() => writers.triedSince(moment), is => is, BACK_MS);
+}
+
+/** The database is whole again, and nothing that was acknowledged is missing. */
+async function settle({ t, database, writers }: Under): Promise<void> {
+  await database.whole();
+  await writers.stop();
+  const seen = writers.reckon(await database.rows());
+  t.diagnostic(JSON.stringify(seen));
+  assert.deepEqual({ ...seen, ...none }, seen);
+}
