@@ -113,7 +113,7 @@ clean: ## remove what the build made, not the system's state
 
 #@
 #@ What most of them take, as in make verify STRICT=1
-#= PLATFORM=vagrant|docker|process  where it runs: remembered since up, else the best usable here
+#= PLATFORM=vagrant|docker|process|swarm  where it runs: remembered since up, else the best usable
 #= NODE="control worker1"           which nodes, or all; else those that were asked for at up
 #= TARGETS=host:port,...            verify these addresses, whatever runs there
 #= EXPECT=unready                   verify that all is refused while the database is away

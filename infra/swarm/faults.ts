@@ -9,6 +9,7 @@ import { RolledBack, badBuild, faultNames, newBuild } from '../platform.ts';
 import type { Ended, Fault, FaultName, Faults, Node, Platform } from '../platform.ts';
 import type { Fleet } from './fleet.ts';
 import type { Machine } from './machine.ts';
+import { askingMembers, parseMembers, switchover } from './members.ts';
 import { rolloutOf, settled, STACK } from './stack.ts';
 import { awaitMembers, isMember, leader, running } from './tasks.ts';
 import type { Running } from './tasks.ts';
@@ -123,8 +124,10 @@ function isOf({ place }: Machine, node: Node): boolean {
 async function leaderElsewhere({ context, fleet }: Swarm, node: Node): Promise<Machine> {
   const { machine, container, service } = await leader(fleet);
   if (!isOf(machine, node)) return machine;
-  const argv = ['docker', 'exec', container.id, 'patronictl', '-c', '/tmp/patroni', 'switchover', '--force'];
-  const run = await machine.host.run([...argv, '--leader', service], { deadlineMs: context.settings.scaled(60_000) });
+  const members = parseMembers(await fleet.sh(machine, 'exec docker exec "$@"', [container.id, ...askingMembers]));
+  const candidate = only(members.filter(({ role }) => role === 'confirms'), 'a standby that confirms').name;
+  const argv = ['docker', 'exec', container.id, ...switchover(service, candidate)];
+  const run = await machine.host.run(argv, { deadlineMs: context.settings.scaled(60_000) });
   if (run.code !== 0) throw new Trouble(`the leader could not be moved: ${lastWords(run.stderr + run.stdout)}`);
   await awaitMembers(context, fleet);
   return (await leader(fleet)).machine;

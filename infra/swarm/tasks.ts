@@ -11,6 +11,7 @@ import { messageOf } from '../platform.ts';
 import type { Node, Outcome, ProgramFacts, SwarmFacts, Task } from '../platform.ts';
 import type { Fleet } from './fleet.ts';
 import type { Machine } from './machine.ts';
+import { askingMembers, isWhole, parseMembers } from './members.ts';
 import { STACK } from './stack.ts';
 import { parseServices, serviceOf } from './texts.ts';
 
@@ -43,17 +44,19 @@ export async function leaders(fleet: Fleet): Promise<Running[]> {
   return members.filter((_, i) => told[i] === 'f');
 }
 
-/** Waits until one member leads and all others follow it closely: then any of them may be lost. */
+/** Waits until one member leads, one confirms and the third follows: then any of them may be lost. */
 export async function awaitMembers({ settings }: Context, fleet: Fleet): Promise<void> {
   const end = performance.now() + settings.scaled(180_000);
   const look = async () => {
-    const { machine, container, service } = await leader(fleet);
-    return `${(await fleet.sh(machine, following, [container.id])).trim()} of 2 members follow ${service}`;
+    const { machine, container } = await leader(fleet);
+    return parseMembers(await fleet.sh(machine, 'exec docker exec "$@"', [container.id, ...askingMembers]));
   };
   for (;;) {
     const seen = await look().catch(messageOf);
-    if (seen.startsWith('2 of 2 ')) return;
-    if (performance.now() > end) throw new Trouble(`the database is not whole: ${seen}`);
+    if (typeof seen !== 'string' && isWhole(seen)) return;
+    const saw = typeof seen === 'string' ? seen
+      : seen.map(({ name, role, streams }) => `${name} ${role}${streams ? '' : ' (not yet)'}`).join(', ');
+    if (performance.now() > end) throw new Trouble(`the database is not whole: ${saw}`);
     await pause(settings.scaled(300));
   }
 }
@@ -121,8 +124,6 @@ ids=$(docker ps -q --no-trunc --filter "label=com.docker.stack.namespace=$1") ||
 if [ -z "$ids" ]; then echo '[]'; else docker inspect --type container $ids; fi
 `;
 const leading = `exec timeout 5 docker exec "$1" psql -X -q -At -U postgres -d orders -c 'select pg_is_in_recovery()'`;
-const following = `exec timeout 5 docker exec "$1" psql -X -q -At -U postgres -d orders -c \\
-  "select count(*) from pg_stat_replication where state = 'streaming' and application_name like 'db-%'"`;
 const asking = `
 docker exec -e PGCONNECT_TIMEOUT=5 "$1" psql -X -q -At -U postgres -d orders -c "$2" 2>/dev/null || true`;
 // a process may end while it is looked at; what is then missing is found wanting
