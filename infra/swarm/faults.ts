@@ -1,8 +1,4 @@
 // The faults of a fleet and their recoveries. A fault is born with its recovery, and both may run twice.
-import {
-  databaseFaults, injectInDatabase, isInDatabase, recoverAll, recoverInDatabase, writable,
-} from '../database/faults.ts';
-import type { DatabaseFaultName, Superuser } from '../database/faults.ts';
 import type { Context } from '../context.ts';
 import { Trouble, attempt, lastWords } from '../docker/engine.ts';
 import { RolledBack, badBuild, faultNames, newBuild } from '../platform.ts';
@@ -24,7 +20,6 @@ type Row = {
 
 
 const rows: Partial<Record<FaultName, Row>> = {
-  ...Object.fromEntries(databaseFaults.filter(name => name !== 'disk-full').map(name => [name, bySql(name)])),
   'replica-killed': {
     inject: async ({ fleet }, node) => {
       const replicas = (await running(fleet)).filter(({ service }) => service === 'api');
@@ -102,7 +97,6 @@ export function openFaults(swarm: Swarm): Pick<Platform, 'faults' | 'mend'> {
       await switchOn(swarm);
       await thaw(swarm);
       await bringBack(swarm);
-      await (await superuserOf(swarm.fleet)).sql(recoverAll);
     }),
   };
 }
@@ -203,26 +197,4 @@ async function bringBack(swarm: Swarm): Promise<void> {
     await fleet.ask(['docker', 'service', 'update', '--detach', '--quiet', ...removes, ...adds, `${STACK}_api`]);
     await settled({ context, fleet }, before);
   }
-}
-
-async function superuserOf(fleet: Fleet): Promise<Superuser> {
-  const { machine, container } = await leader(fleet);
-  const psql = 'psql -X -q -At -v ON_ERROR_STOP=1 -U postgres -d orders';
-  return {
-    sql: text => fleet.sh(machine, `exec docker exec -i "$1" ${psql}`, [container.id], { input: writable + text }),
-    hold: async text => {
-      await fleet.sh(machine, 'exec docker exec -d "$1" psql -X -U postgres -d orders -c "$2"', [container.id, text]);
-    },
-  };
-}
-
-/** What is wrong in the database itself, told to its leader. */
-function bySql(name: DatabaseFaultName): Row {
-  return {
-    inject: async ({ context, fleet }) => (
-      injectInDatabase(name, await superuserOf(fleet), context.settings.scaled(20_000))
-    ),
-    recover: async ({ fleet }) => recoverInDatabase(name, await superuserOf(fleet)),
-    inPlace: async ({ fleet }) => isInDatabase(name, await superuserOf(fleet)),
-  };
 }
