@@ -1,4 +1,4 @@
-// The members of the replicated database, as Patroni in any one of them tells: who leads, who confirms, who only follows.
+// The members of the replicated database, as Patroni in any one of them tells: who leads, who confirms, who follows.
 
 export type Role = 'leader' | 'confirms' | 'follows';
 /** `streams`: a standby that gets what the leader writes; a leader that takes writes. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { askingMembers, isWhole, leaderOf, parseMembers, switchover } from '../swarm/members.ts';
 import type { Member } from '../swarm/members.ts';
+import { machinesImage } from './docker-stack.ts';
 import { freePort, root, runIn } from './stack.ts';
 import type { Run } from './stack.ts';
 import { until } from './until.ts';
@@ -47,9 +48,14 @@ export async function openReplicated(t: TestContext): Promise<Replicated> {
   const state = await mkdtemp(join(tmpdir(), 'orders-cluster-'));
   const project = `orders-test-${randomBytes(4).toString('hex')}`;
   const port = await freePort();
-  const remembered = await readFile(join(root, '.state/cluster.env'), 'utf8');
+  succeeded(await runIn(process.env, join(root, 'infra/images/build'), ['cluster']), 'infra/images/build cluster');
+  const remembered = await readFile(join(process.env['ORDERS_STATE'] ?? join(root, '.state'), 'cluster.env'), 'utf8');
   for (const secret of secrets) await writeFile(join(state, secret), randomBytes(18).toString('hex'), { mode: 0o444 });
-  const env = { ...process.env, ORDERS_SECRETS: state, ORDERS_PORT: String(port), ...readImages(remembered) };
+  const env = {
+    ...process.env, ORDERS_SECRETS: state, ORDERS_PORT: String(port), ...readImages(remembered),
+    ORDERS_PATRONI_CONFIG: project, ORDERS_HAPROXY_CONFIG: project,
+    ORDERS_IMAGE: process.env['ORDERS_IMAGE'] ?? await machinesImage(process.env),
+  };
   const docker = async (...args: string[]) => succeeded(await runIn(env, 'docker', args), args.join(' '));
   const compose = (...args: string[]) => docker('compose', '-p', project,
     '-f', join(root, 'infra/swarm/cluster.yml'), '-f', join(root, 'infra/test/cluster.yml'), ...args);

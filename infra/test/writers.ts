@@ -1,4 +1,4 @@
-// Writers of one test: each posts orders with a key, again with the same one until it is acknowledged; and the reckoning.
+// Writers of one test: each posts orders with a key, again with the same one until it is acknowledged. The reckoning.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 
