@@ -1,5 +1,5 @@
 // The rungs `listening`, `published` and `contained`: what the platform tells of the containers, held to the rules.
-import type { ContainerFacts, Facts, Outcome, Target } from '#infra/platform';
+import type { ContainerFacts, Facts, Outcome, SwarmFacts, Target } from '#infra/platform';
 import { addressOf } from '../client/address.ts';
 import { probe } from '../client/tcp.ts';
 import type { Expect } from '../options.ts';
@@ -7,6 +7,7 @@ import { broken } from './climb.ts';
 import type { Check } from './climb.ts';
 import { isOwnAddress, neverRestarted, rules, standIn } from './container-rules.ts';
 import type { BoxRung, Finding, Rule } from './container-rules.ts';
+import { fleetRules, reachDatabase, sameTasks } from './fleet-rules.ts';
 
 /**
  * `at` names target and rung. `facts` is asked when the climb gets here, and once more at the end: `impossible` is
@@ -21,10 +22,11 @@ export type Contained = {
   facts: () => Promise<Outcome<Facts>>;
 };
 type Say = (line: string) => void;
-/** `skip` is asked where there is something to look at. */
+/** `skip` is asked where there is something to look at; `fleet` is the same of every task. */
 type Look = Pick<Rule, 'rung' | 'id' | 'claim' | 'needs'> & {
   skip?: (facts: ContainerFacts) => string | undefined;
   run: (facts: ContainerFacts, say: Say) => Promise<void> | void;
+  fleet: (facts: SwarmFacts, say: Say) => Promise<void> | void;
 };
 
 /** The checks of these rungs; they share the first look, which is handed on. */
@@ -32,15 +34,19 @@ export function boxChecks(contained: Contained): Record<BoxRung, Check[]> & { lo
   const { at, expect } = contained;
   let first: Promise<Outcome<Facts>> | undefined;
   const look = () => (first ??= lookOnce(contained));
-  const check = ({ rung, id, claim, needs, skip, run }: Look): Check => ({
+  const check = ({ rung, id, claim, needs, skip, run, fleet }: Look): Check => ({
     id,
     claim,
     skip: async () => {
       const seen = await look();
       const reason = reasonToSkip(seen, needs, expect);
-      return reason ?? ('done' in seen && seen.done.containers ? skip?.(seen.done) : undefined);
+      return reason ?? ('done' in seen && seen.done.containers === true ? skip?.(seen.done) : undefined);
     },
-    run: async say => run(factsIn(await look(), at(rung)), say),
+    run: async say => {
+      const seen = await look();
+      if ('done' in seen && seen.done.containers === 'tasks') return fleet(seen.done, say);
+      return run(factsIn(seen, at(rung)), say);
+    },
   });
   const looks = [...rules.map(rule => ruled(rule, contained)), ...acts(contained)];
   const of = (rung: BoxRung) => looks.filter(one => one.rung === rung).map(check);
@@ -49,10 +55,11 @@ export function boxChecks(contained: Contained): Record<BoxRung, Check[]> & { lo
 
 function ruled({ judge, ...rule }: Rule, { at, target, standIns }: Contained): Look {
   const run: Look['run'] = facts => hold(at(rule.rung), judge(facts, target));
+  const fleet: Look['fleet'] = facts => hold(at(rule.rung), fleetFinding(rule.id, facts, target));
   const [, which] = /^(api|db)-base$/.exec(rule.id) ?? [];
-  if (which !== 'api' && which !== 'db') return { ...rule, run };
+  if (which !== 'api' && which !== 'db') return { ...rule, run, fleet };
   return {
-    ...rule,
+    ...rule, fleet,
     // one that is not even pinned is red, whatever it stands in for
     skip: facts => standIns || judge(facts, target) !== null ? undefined : standIn(facts[which]),
     run: async (facts, say) => {
@@ -68,23 +75,39 @@ function acts(contained: Contained): Look[] {
   const { at, expect } = contained;
   return [
     { rung: 'published', id: 'db-closed', claim: 'the database does not answer where the service was reached',
-      needs: 'db', run: (facts, say) => databaseIsClosed(contained, facts, say) },
+      needs: 'db', run: ({ db }, say) => databaseIsClosed(contained, db.listening, say),
+      fleet: (_, say) => databaseIsClosed(contained, null, say) },
     { rung: 'published', id: 'db-reached', claim: 'the api reaches db:5432 from inside its container', needs: 'api',
       skip: ({ api, db }) => {
         if (expect === 'unready') return 'the database may be out of reach: EXPECT=unready';
         if (!['running', 'paused'].includes(db.state)) return `the database is ${db.state}`;
         return api.state === 'paused' ? 'nothing can be run in a paused container' : undefined;
       },
+      fleet: (facts, say) => {
+        if (expect === 'unready') say(`${at('published')}: the database may be out of reach: EXPECT=unready`);
+        else hold(at('published'), reachDatabase(facts, contained.target));
+      },
       run: ({ stack }) => {
         if (stack.way_to_database === 'connected') return;
         throw broken(at('published'), 'db:5432 connected', stack.way_to_database ?? 'nothing that could be run there');
       } },
-    { rung: 'contained', id: 'no-restart', claim: 'neither container restarts', needs: 'db', run: async before => {
+    { rung: 'contained', id: 'no-restart', claim: 'no container restarts', needs: 'db', fleet: async before => {
+      const after = await lookOnce(contained);
+      if ('done' in after && after.done.containers === 'tasks') hold(at('contained'), sameTasks(before, after.done));
+      else factsIn(after, at('contained'));
+    }, run: async before => {
       const where = at('contained');
       const after = factsIn(await lookOnce(contained), where);
       for (const one of ['api', 'db'] as const) hold(`${where} (${one})`, neverRestarted(before[one], after[one]));
     } },
   ];
+}
+
+/** Every rule has its form for a fleet: one that has none is a fault of ours, not a pass. */
+function fleetFinding(id: string, facts: SwarmFacts, target: Target): Finding {
+  const judge = fleetRules[id];
+  if (judge === undefined) throw new Error(`no rule ${id} for a fleet`);
+  return judge(facts, target);
 }
 
 async function lookOnce({ facts }: Contained): Promise<Outcome<Facts>> {
@@ -107,13 +130,15 @@ function reasonToSkip(seen: Outcome<Facts>, needs: Rule['needs'], expect: Expect
 }
 
 function factsIn(seen: Outcome<Facts>, at: string): ContainerFacts {
-  if ('done' in seen && seen.done.containers) return seen.done;
+  if ('done' in seen && seen.done.containers === true) return seen.done;
   const saw = 'failed' in seen ? seen.failed : 'impossible' in seen ? seen.impossible : 'nothing that contains it';
   throw broken(at, 'facts', saw);
 }
 
-async function databaseIsClosed({ at, target, scaled }: Contained, { db }: ContainerFacts, say: Say): Promise<void> {
-  const port = Number(db.listening?.find(isOwnAddress)?.split(':').at(-1) ?? 5432);
+async function databaseIsClosed(
+  { at, target, scaled }: Contained, listening: readonly string[] | null, say: Say,
+): Promise<void> {
+  const port = Number(listening?.find(isOwnAddress)?.split(':').at(-1) ?? 5432);
   const { state, ms } = await probe({ host: target.host, port }, scaled(1_000));
   if (state !== 'held') return;
   const door = addressOf({ host: target.host, port });

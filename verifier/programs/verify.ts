@@ -159,8 +159,10 @@ async function compareNodes(found: Found[], blockedBy: string | null | undefined
 }
 
 /** One system that is reached in several ways is one, however its address is spelt. */
-function eachIsAnother(found: Found[], { options }: Looking): Check {
-  return { id: 'instances-apart', claim: 'each target is an instance of its own', run: async () => {
+function eachIsAnother(found: Found[], { options, control }: Looking): Check {
+  const claim = 'each target is an instance, of a fleet a router, of its own';
+  return { id: 'instances-apart', claim, run: async () => {
+    if (await areRouters(found, control)) return;
     const seen = new Map<string, string>();
     for (const { target } of found) {
       const { value } = await openApi(target, options.scaled(2_000)).version();
@@ -173,12 +175,27 @@ function eachIsAnother(found: Found[], { options }: Looking): Check {
   } };
 }
 
+/** Of a fleet every node leads to the same replicas; Broken when one has no router for it. */
+async function areRouters(found: Found[], control: Control): Promise<boolean> {
+  const told = await Promise.all(found.map(async ({ node }) => factsOf(control, node)()));
+  const fleets = told.flatMap(one => 'done' in one && one.done.containers === 'tasks' ? one.done : []);
+  if (fleets.length < found.length) return false;
+  const has = ({ tasks, node }: (typeof fleets)[number]) =>
+    tasks.some(task => task.service === 'router' && task.node === node);
+  const without = fleets.find(fleet => !has(fleet));
+  if (without !== undefined) throw broken(without.node, 'a router', 'none');
+  return true;
+}
+
 async function seeBuild({ target, node }: Found, { options, control }: Begun): Promise<Build> {
   const told = await factsOf(control, node)();
   const commit = (await openApi(target, options.scaled(2_000)).version()).value?.git_sha;
   const seen = { node: target.node, commit, image: undefined };
   if ('failed' in told) return seen;
   if ('impossible' in told) return { ...seen, without: told.impossible };
+  if (told.done.containers === 'tasks') {
+    return { ...seen, image: told.done.tasks.find(({ service }) => service === 'api')?.box.image_id };
+  }
   return told.done.containers ? { ...seen, image: told.done.api.image_id } : { ...seen, without: told.done.reason };
 }
 

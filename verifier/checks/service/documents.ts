@@ -31,6 +31,8 @@ export async function metricsTellTheTruth(looking: Looking): Promise<void> {
   const { at, quick } = looking;
   const asks = 3;
   const wanted = (wish: string, saw: string) => broken(at('versioned'), `metrics with ${wish}`, saw);
+  const replicas = await looking.replicas();
+  if (replicas !== undefined && replicas > 1) return countTogether(looking, replicas);
   const before = await readMetrics(looking, 'versioned');
   for (let i = 0; i < asks; i += 1) await quick.health();
   const after = await readMetrics(looking, 'versioned');
@@ -40,10 +42,30 @@ export async function metricsTellTheTruth(looking: Looking): Promise<void> {
   for (const label of [`version="${version.version}"`, `git_sha="${version.git_sha}"`, `node="${version.node}"`]) {
     if (!build?.includes(label)) throw wanted(`build_info ${label}`, build ?? 'none');
   }
-  const series = 'http_requests_total method="GET" route="/health" status="200"';
   const [was, is] = [before.get(series) ?? 0, after.get(series) ?? 0];
   if (is < was + asks) throw wanted(`${series} ${asks} above ${was}`, String(is));
   needStart(version, after.get('process_start_time_seconds'), wanted);
+}
+
+const series = 'http_requests_total method="GET" route="/health" status="200"';
+const TURNS = 20;
+
+/** Each replica counts what it has answered: together they count all that was asked. */
+async function countTogether(looking: Looking, replicas: number): Promise<void> {
+  const { at, quick } = looking;
+  const total = async () => {
+    const counts = new Map<number, number>();
+    for (let i = 0; i < TURNS * replicas && counts.size < replicas; i += 1) {
+      const metrics = await readMetrics(looking, 'versioned');
+      counts.set(metrics.get('process_start_time_seconds') ?? NaN, metrics.get(series) ?? 0);
+    }
+    if (counts.size === replicas) return [...counts.values()].reduce((sum, count) => sum + count, 0);
+    throw broken(at('versioned'), `metrics of ${replicas} replicas`, `those of ${counts.size}`);
+  };
+  const was = await total();
+  for (let i = 0; i < TURNS; i += 1) await quick.health();
+  const is = await total();
+  if (is < was + TURNS) throw broken(at('versioned'), `metrics with ${series} ${TURNS} above ${was}`, String(is));
 }
 
 // A process lives some time before it listens, and longer on a machine that is busy.
