@@ -7,7 +7,7 @@ import type { Fleet } from './fleet.ts';
 import type { Machine } from './machine.ts';
 import { askingMembers, parseMembers, switchover } from './members.ts';
 import { rolloutOf, settled, STACK } from './stack.ts';
-import { awaitMembers, isMember, leader, running } from './tasks.ts';
+import { awaitMembers, leader, running } from './tasks.ts';
 import type { Running } from './tasks.ts';
 
 type Swarm = { context: Context; fleet: Fleet; isUp: (node: Node) => Promise<boolean> };
@@ -47,9 +47,10 @@ const rows: Partial<Record<FaultName, Row>> = {
     recover: thaw, inPlace: async ({ fleet }) => (await paused(fleet)).length > 0,
   },
   'standby-lost': {
+    // the one that confirms: of the other nobody would notice anything
     inject: async ({ fleet }) => {
-      const chief = await leader(fleet);
-      const standbys = (await running(fleet)).filter(one => isMember(one) && one.service !== chief.service);
+      const confirming = await confirms(fleet, await leader(fleet));
+      const standbys = (await running(fleet)).filter(({ service }) => service === confirming);
       const { machine, container } = only(standbys, 'a standby');
       await fleet.sh(machine, 'exec docker pause "$1" >/dev/null', [container.id]);
     },
@@ -118,13 +119,18 @@ function isOf({ place }: Machine, node: Node): boolean {
 async function leaderElsewhere({ context, fleet }: Swarm, node: Node): Promise<Machine> {
   const { machine, container, service } = await leader(fleet);
   if (!isOf(machine, node)) return machine;
-  const members = parseMembers(await fleet.sh(machine, 'exec docker exec "$@"', [container.id, ...askingMembers]));
-  const candidate = only(members.filter(({ role }) => role === 'confirms'), 'a standby that confirms').name;
+  const candidate = await confirms(fleet, { machine, container });
   const argv = ['docker', 'exec', container.id, ...switchover(service, candidate)];
   const run = await machine.host.run(argv, { deadlineMs: context.settings.scaled(60_000) });
   if (run.code !== 0) throw new Trouble(`the leader could not be moved: ${lastWords(run.stderr + run.stdout)}`);
   await awaitMembers(context, fleet);
   return (await leader(fleet)).machine;
+}
+
+/** The service of the member without which the leader acknowledges nothing. */
+async function confirms(fleet: Fleet, { machine, container }: Pick<Running, 'machine' | 'container'>): Promise<string> {
+  const members = parseMembers(await fleet.sh(machine, 'exec docker exec "$@"', [container.id, ...askingMembers]));
+  return only(members.filter(({ role }) => role === 'confirms'), 'a standby that confirms').name;
 }
 
 /** Swarm starts what is missing by itself: it is waited for. */

@@ -5,7 +5,7 @@ import type { Context } from '../context.ts';
 import { tellFinding } from '../doctor/finding.ts';
 import { lacksOf } from '../doctor/needs.ts';
 import { Trouble, attempt } from '../docker/engine.ts';
-import { imagesHere, imagesWanted } from '../docker/image.ts';
+import { imagesHere } from '../docker/image.ts';
 import { readEnv } from '../docker/stack/env-file.ts';
 import { superuser } from '../database/faults.ts';
 import { readNodes } from '../nodes.ts';
@@ -91,11 +91,7 @@ export function openSwarm(context: Context): Platform {
         node: place.node.name, host: place.address, port: PORT,
       });
     },
-    facts: async node => {
-      const { service } = await imagesWanted(context, [join(settings.state, 'image')]);
-      const { ORDERS_CLUSTER_IMAGE: database = '', ORDERS_ROUTER_IMAGE: router = '' } = await clusterImages(context);
-      return factsOf(context, fleet, node, { service, database, router });
-    },
+    facts: async node => factsOf(context, fleet, node),
     machine: async () => ({ impossible: 'its machines are engines on this one, and have no login' }),
     leaks: () => attempt(() => leaks(context, fleet)),
     inDatabase: () => async (script, more) => {
