@@ -25,6 +25,8 @@ export function openSwarm(context: Context): Platform {
   const fleet = openFleet(context, nodes);
   const placeOf = (node: Node) => fleet.places.places.find(place => place.node.name === node.name);
   const marker = (node: Node) => join(settings.state, 'swarm', `${node.name}.up`);
+  const haltMark = (node: Node) => join(settings.state, 'swarm', `${node.name}.halted`);
+  const isHalted = async (node: Node) => await local.read(haltMark(node)) !== undefined;
   /** The mark says whose it is, so that in a copy of the state folder it means nothing. */
   const isUp = async (node: Node) =>
     await local.read(marker(node)) === `${settings.state}\n` && await fleet.isRaised();
@@ -39,18 +41,22 @@ export function openSwarm(context: Context): Platform {
       if (!('done' in images)) return images;
       return attempt(async () => {
         const values = await valuesOf(context, images.done.service);
+        // before anything is started: whatever becomes of this, what runs belongs to somebody, who can destroy it
+        await local.write(asked.map(node => ({ path: marker(node), text: `${settings.state}\n` })));
+        await local.run(['rm', '-f', ...nodes.map(haltMark)]);
         await fleet.assemble();
         say(`${fleet.machines.length} machines are one swarm`);
         await distribute({ context, fleet }, imagesIn(values));
-        // before it is waited for: what serves still is to be seen, also if the new build does not come
-        await local.write(asked.map(node => ({ path: marker(node), text: `${settings.state}\n` })));
         await rollOut({ context, fleet }, values);
         await awaitMembers(context, fleet);
-        await local.write([{ path: servedFile(context), text: JSON.stringify(values) }]);
+        // a right that this checkout gives or takes reaches a database that another one made
+        const { machine, container } = await leader(fleet);
+        await fleet.sh(machine, 'exec docker exec "$1" role.sh', [container.id]);
       });
     },
     halt: asked => attempt(async () => {
       await unmark(asked);
+      await local.write(asked.map(node => ({ path: haltMark(node), text: '' })));
       const all = fleet.machines.filter(({ place }) => asked.some(node => node.name === place.node.name));
       await Promise.all(all.map(machine => machine.stop()));
       say(`${all.map(({ host }) => host.name).join(' ')}: stopped, the data is kept`);
@@ -103,13 +109,8 @@ export function openSwarm(context: Context): Platform {
       const login = Object.entries(superuser).flatMap(([name, value]) => ['-e', `${name}=${value}`]);
       return machine.host.run(['docker', 'exec', '-i', ...login, container.id, 'sh', '-c', script], more);
     },
-    ...openFaults({ context, fleet, isUp }),
+    ...openFaults({ context, fleet, isUp, isHalted }),
   };
-}
-
-/** What serves, by the values that it was deployed with: the way back from another build. */
-export function servedFile({ settings }: Context): string {
-  return join(settings.state, 'swarm', 'served.json');
 }
 
 async function valuesOf(context: Context, image: string): Promise<Values> {
@@ -123,7 +124,8 @@ async function valuesOf(context: Context, image: string): Promise<Values> {
   const { ENV = 'production', LOG_LEVEL = 'info', ...service } = settings.service;
   return {
     ...await clusterImages(context), ...await configsOf(context), ORDERS_IMAGE: image,
-    ORDERS_SECRETS: await secretsIn(context, passwords), ORDERS_ENV: ENV, LOG_LEVEL, ...service,
+    ORDERS_SECRETS: await secretsIn(context, passwords), ORDERS_ENV: ENV, LOG_LEVEL,
+    ORDERS_MONITOR: `${settings.scaled(5_000)}ms`, ...service,
   };
 }
 
