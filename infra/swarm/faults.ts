@@ -6,7 +6,8 @@ import { RolledBack, badBuild, faultNames, newBuild } from '../platform.ts';
 import type { Ended, Fault, FaultName, Faults, Node, Platform } from '../platform.ts';
 import type { Fleet } from './fleet.ts';
 import type { Machine } from './machine.ts';
-import { askingMembers, parseMembers, switchover } from './members.ts';
+import { askingMembers, leaderOf, parseMembers, switchover } from './members.ts';
+import type { Member } from './members.ts';
 import { awaitRouters, rolloutsOf, settled, unhurried, STACK } from './stack.ts';
 import { awaitMembers, isMember, leader, running } from './tasks.ts';
 import type { Running } from './tasks.ts';
@@ -40,11 +41,11 @@ const rows: Partial<Record<FaultName, Row>> = {
     recover: bringBack, inPlace: isOther,
   },
   'leader-killed': once({
-    inject: async ({ fleet }) => kill(fleet, await leader(fleet)),
+    inject: async ({ fleet }) => kill(fleet, (await agreed(fleet)).chief),
     recover: awaitWhole, inPlace: isShort,
   }),
   'leader-frozen': once({
-    inject: async ({ fleet }) => freeze(fleet, await leader(fleet)),
+    inject: async ({ fleet }) => freeze(fleet, (await agreed(fleet)).chief),
     recover: undoing(thaw), inPlace: isFrozen,
   }),
   'standby-lost': once({
@@ -53,7 +54,7 @@ const rows: Partial<Record<FaultName, Row>> = {
   }),
   'node-lost': once({
     inject: async ({ fleet }, node) => {
-      const { machine: chief } = await leader(fleet);
+      const { chief: { machine: chief } } = await agreed(fleet);
       const others = fleet.machines.filter(machine => machine !== chief && !isOf(machine, node) && machine.isOn());
       await only(others.slice(-1), 'a machine beside those of the leader and of the node that is asked').cut();
     },
@@ -122,10 +123,19 @@ async function freeze({ sh }: Fleet, { machine, container }: Running): Promise<v
   await sh(machine, 'exec docker pause "$1" >/dev/null', [container.id]);
 }
 
+/** The leader, by what it says of itself and by what all have agreed: during a change they are not the same. */
+async function agreed(fleet: Fleet): Promise<{ chief: Running; members: Member[] }> {
+  const chief = await leader(fleet);
+  const { machine, container, service } = chief;
+  const members = parseMembers(await fleet.sh(machine, 'exec docker exec "$@"', [container.id, ...askingMembers]));
+  const name = leaderOf(members)?.name ?? 'nobody';
+  if (name === service) return { chief, members };
+  throw new Trouble(`${service} takes writes, and ${name} is agreed to lead: patience, or make recover`);
+}
+
 /** The standby without which the leader acknowledges nothing: losing the other one is hardly noticed. */
 async function confirming(fleet: Fleet): Promise<Running> {
-  const { machine, container } = await leader(fleet);
-  const members = parseMembers(await fleet.sh(machine, 'exec docker exec "$@"', [container.id, ...askingMembers]));
+  const { members } = await agreed(fleet);
   const names = members.filter(({ role }) => role === 'confirms').map(({ name }) => name);
   const tasks = (await running(fleet)).filter(one => isMember(one) && names.includes(one.service));
   return only(tasks, 'a standby that confirms');
@@ -142,14 +152,14 @@ function isOf({ place }: Machine, node: Node): boolean {
 
 /** The leader's machine; from the node that is asked, which has to stay in reach, it is moved away first. */
 async function leaderElsewhere({ context, fleet }: Swarm, node: Node): Promise<Machine> {
-  const { machine, container, service } = await leader(fleet);
+  const { chief: { machine, container, service } } = await agreed(fleet);
   if (!isOf(machine, node)) return machine;
   const { service: candidate } = await confirming(fleet);
   const argv = ['docker', 'exec', container.id, ...switchover(service, candidate)];
   const run = await machine.host.run(argv, { deadlineMs: context.settings.scaled(60_000) });
   if (run.code !== 0) throw new Trouble(`the leader could not be moved: ${lastWords(run.stderr + run.stdout)}`);
   await awaitMembers(context, fleet);
-  return (await leader(fleet)).machine;
+  return (await agreed(fleet)).chief.machine;
 }
 
 /** Swarm starts what is missing by itself: it is waited for, by the machines, since Swarm learns late what is gone. */

@@ -146,6 +146,7 @@ ip link set "$5" master "$4" up
 // innermost first; with version 1 there is a tree for each controller
 const clearing = `
 ip link del "$2" 2>/dev/null
+if ip link show dev "$2" >/dev/null 2>&1; then echo "the cable $2 cannot be removed" >&2; exit 1; fi
 find /sys/fs/cgroup -depth -type d -path "*/$1*" -exec rmdir {} + 2>/dev/null
 exit 0
 `;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Context } from '../context.ts';
 import { tellFinding } from '../doctor/finding.ts';
 import { lacksOf } from '../doctor/needs.ts';
-import { Trouble, attempt } from '../docker/engine.ts';
+import { Trouble, attempt, lastWords } from '../docker/engine.ts';
 import { imagesHere, imagesWanted } from '../docker/image.ts';
 import { readEnv } from '../docker/stack/env-file.ts';
 import { superuser } from '../database/faults.ts';
@@ -67,7 +67,8 @@ export function openSwarm(context: Context): Platform {
       }
       await unmark(nodes);
       await fleet.disband();
-      await local.run(['rm', '-rf', join(settings.state, 'swarm')]);
+      const removed = await local.run(['rm', '-rf', join(settings.state, 'swarm')]);
+      if (removed.code !== 0) throw new Trouble(lastWords(removed.stderr));
       say('gone, with its data');
     }),
     status: async asked => {
@@ -120,7 +121,6 @@ async function valuesOf(context: Context, image: string): Promise<Values> {
     deadlineMs: settings.scaled(900_000), env: { ORDERS_STATE: settings.state }, onLine: context.say,
   });
   if (run.code !== 0) throw new Trouble('the images of the database could not be made: infra/images/build cluster');
-  const passwords = ['database_password', 'replication_password', 'rewind_password', 'patroni_password'];
   const { ENV = 'production', LOG_LEVEL = 'info', ...service } = settings.service;
   return {
     ...await clusterImages(context), ...await configsOf(context), ORDERS_IMAGE: image,
@@ -128,6 +128,8 @@ async function valuesOf(context: Context, image: string): Promise<Values> {
     ORDERS_MONITOR: `${settings.scaled(5_000)}ms`, ...service,
   };
 }
+
+const passwords = ['database_password', 'replication_password', 'rewind_password', 'patroni_password'];
 
 /** What the configurations say, in short. */
 async function configsOf({ settings, local }: Context): Promise<Values> {
@@ -147,16 +149,20 @@ function imagesIn(values: Values): string[] {
 }
 
 async function leaks({ settings }: Context, fleet: Fleet): Promise<string[]> {
-  const secret = join(settings.state, 'swarm', 'secrets', 'database_password');
+  const secrets = passwords.map(name => join(settings.state, 'swarm', 'secrets', name));
   const found = await Promise.all((await running(fleet)).map(async ({ service, machine, container }) => {
-    const told = await fleet.sh(machine, leaking, [secret, container.id]);
+    const told = await fleet.sh(machine, leaking, [container.id, ...secrets]);
     return told.trim() === 'leaks' ? [`${service} on ${machine.host.name}`] : [];
   }));
   return found.flat();
 }
 
 const leaking = `
-[ -s "$1" ] || { echo "no password in $1" >&2; exit 1; }
-docker logs --tail 1 "$2" >/dev/null 2>&1 || { echo "no log of $2" >&2; exit 1; }
-if docker logs "$2" 2>&1 | grep -qF -f "$1"; then echo leaks; fi
+id=$1
+shift
+docker logs --tail 1 "$id" >/dev/null 2>&1 || { echo "no log of $id" >&2; exit 1; }
+for secret in "$@"; do
+  [ -s "$secret" ] || { echo "no password in $secret" >&2; exit 1; }
+  if docker logs "$id" 2>&1 | grep -qF -f "$secret"; then echo leaks; exit; fi
+done
 `;

@@ -10,7 +10,7 @@ import { load, openArchives, parseLacking } from '../vagrant/ship.ts';
 import type { Fleet } from './fleet.ts';
 import { PORT } from './places.ts';
 import { parseRollouts, parseServices } from './texts.ts';
-import type { Rollout } from './texts.ts';
+import type { Rollout, ServiceState } from './texts.ts';
 
 export const STACK = 'orders';
 /** What stack.yml takes from its environment. */
@@ -84,7 +84,7 @@ export async function settled(rolling: Rolling, before: readonly Rollout[]): Pro
   const end = performance.now() + settings.scaled(300_000);
   let told = '';
   for (;;) {
-    const services = parseServices(await fleet.ask(['docker', 'service', 'ls', '--format', '{{.Name}} {{.Replicas}}']));
+    const services = await servicesOf(fleet);
     const now = await rolloutsOf(fleet);
     const former = (name: string) => before.find(one => one.name === name);
     const begun = now.filter(one => one.startedAt !== former(one.name)?.startedAt);
@@ -109,9 +109,13 @@ export async function settled(rolling: Rolling, before: readonly Rollout[]): Pro
 
 /** None before the first deployment. */
 export async function rolloutsOf(fleet: Fleet): Promise<Rollout[]> {
-  const services = parseServices(await fleet.ask(['docker', 'service', 'ls', '--format', '{{.Name}} {{.Replicas}}']));
+  const services = await servicesOf(fleet);
   if (services.length === 0) return [];
   return parseRollouts(await fleet.ask(['docker', 'service', 'inspect', ...services.map(({ name }) => name)]));
+}
+
+async function servicesOf(fleet: Fleet): Promise<ServiceState[]> {
+  return parseServices(await fleet.ask(['docker', 'service', 'ls', '--format', '{{.Name}} {{.Replicas}}']));
 }
 
 /** Every router of a machine that is on says ready. */

@@ -65,7 +65,9 @@ test('a replica that drains goes on with what it has', { skip: missing }, async 
 
 test('callers of a replica that hangs have an answer before they give up', { skip: missing }, async t => {
   const { ask, asked, docker } = await openRouter(t, { waits, waits2: waits });
-  const begun = Array.from({ length: 6 }, (_, i) => i < 3 ? ask('POST', `/order?n=${i}`) : ask('POST', '/order', `k${i}`));
+  const begun = Array.from({ length: 6 }, (_, i) => (
+    i < 3 ? ask('POST', `/order?n=${i}`) : ask('POST', '/order', `k${i}`)
+  ));
   await until(() => asked('waits'), seen => ['/order?n', 'k'].every(sort => seen.some(line => line.startsWith(sort))));
   await docker('pause', 'waits');
   for (const [i, { status, code, ms }] of (await Promise.all(begun)).entries()) {
