@@ -96,7 +96,7 @@ export function factsOf(context: Context, fleet: Fleet, node: Node): Promise<Out
       synchronous: /^names (.*)$/m.exec(await ask(`select 'names ' || current_setting('${standbys}')`))?.[1] ?? null,
       networks: seen.flatMap(one => one.networks),
       services: services.map(({ name, ...counts }) => ({ name: name.replace(`${STACK}_`, ''), ...counts })),
-      settings: servedIn(await local.read(join(settings.state, 'swarm', 'served.json'))),
+      settings: servedIn(await local.read(servedFile(context))),
       wanted: await wantedBy(context),
       leaders: chiefs.map(({ service }) => service),
       api: programOf(tasks.filter(({ service }) => service === 'api')),
@@ -114,7 +114,11 @@ async function membersOf({ sh }: Fleet, { machine, container }: Running): Promis
     .then(parseMembers, () => null);
 }
 
-/** What `up` gave last. */
+/** What serves, by the values that it was deployed with: what the tasks are held to. */
+export function servedFile({ settings }: Context): string {
+  return join(settings.state, 'swarm', 'served.json');
+}
+
 function servedIn(text = '{}'): Record<string, string> {
   return JSON.parse(text) as Record<string, string>;
 }
