@@ -50,8 +50,9 @@ test('the update of a service other than the api is waited for, and its rollback
   await assert.rejects(until(router({})), /not there in time: the update of orders_router/);
   await assert.rejects(until(router({ status: at('updating') })), /not there in time: the update of orders_router/);
   const back = [{ name: 'api' }, { name: 'router', status: at('rollback_completed') }];
-  const isTold = (error: unknown) => error instanceof RolledBack && /orders_router/.test(error.message);
-  await assert.rejects(until(back), isTold);
+  await assert.rejects(until(back), (error: Error) => (
+    error instanceof RolledBack && /orders_router/.test(error.message)
+  ));
   await assert.rejects(until(router({ status: at('paused') })), /stopped half way: orders_router/);
 });
 
