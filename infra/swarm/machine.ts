@@ -52,8 +52,10 @@ export function openMachine(place: Place, { bridge, local, settings }: Around): 
   };
   const host: Host = { name: node.name, run: enter, write: local.write, read: local.read };
   const answers = async () => isOn() && (await enter(['docker', 'version'])).code === 0;
+  /** How often a script looks again, ten times a second. */
+  const looks = () => String(Math.ceil(scaled(10_000) / 100));
   /** What a machine that was switched off leaves to be cleaned up after: empty groups of processes. */
-  const clear = () => here(clearing, [group, link]);
+  const clear = () => here(clearing, [group, link, looks()]);
   const gone = async (withinMs: number): Promise<boolean> => {
     const end = performance.now() + scaled(withinMs);
     while (isOn()) {
@@ -72,9 +74,8 @@ export function openMachine(place: Place, { bridge, local, settings }: Around): 
     start: async () => {
       if (!isOn()) {
         await clear();
-        const looks = String(Math.ceil(scaled(10_000) / 100));
         const graceS = String(Math.ceil(scaled(ENGINE_GRACE_MS) / 1000));
-        await here(starting, [folder, node.name, `${address}/24`, bridge, link, group, looks, graceS]);
+        await here(starting, [folder, node.name, `${address}/24`, bridge, link, group, looks(), graceS]);
       } else {
         await here(cabling, [link, bridge]);
       }
@@ -143,10 +144,16 @@ ip link add "$5" type veth peer name eth0 netns "$parent"
 ip link set "$5" master "$4" up
 `;
 
-// innermost first; with version 1 there is a tree for each controller
+// innermost first; with version 1 there is a tree for each controller. A group is busy until the last that
+// was killed in it is gone, which takes its time on a crowded machine.
 const clearing = `
 ip link del "$2" 2>/dev/null
 if ip link show dev "$2" >/dev/null 2>&1; then echo "the cable $2 cannot be removed" >&2; exit 1; fi
-find /sys/fs/cgroup -depth -type d -path "*/$1*" -exec rmdir {} + 2>/dev/null
-exit 0
+left=$3
+while [ -n "$(find /sys/fs/cgroup -depth -type d -path "*/$1*" 2>/dev/null)" ]; do
+  find /sys/fs/cgroup -depth -type d -path "*/$1*" -exec rmdir {} + 2>/dev/null && continue
+  left=$((left - 1))
+  [ "$left" -gt 0 ] || exit 0
+  sleep 0.1
+done
 `;
