@@ -93,7 +93,7 @@ function apiTable({ settings }: SwarmFacts): Table {
     }),
     'Config.Healthcheck.Test': there,
     'Config.Healthcheck.Interval': 5_000_000_000,
-    'Config.Healthcheck.Timeout': 5_000_000_000,
+    'Config.Healthcheck.Timeout': 20_000_000_000,
     'Config.Healthcheck.StartPeriod': 20_000_000_000,
     'Config.Healthcheck.Retries': 3,
   };
