@@ -11,7 +11,7 @@ LONG = verifier/test/process.test.ts infra/test/process-trouble.test.ts infra/te
 # what happens to a system in its life: these take minutes, and some need root and a loop device
 LIFE = infra/test/process-upgrade.test.ts infra/test/backup.test.ts infra/test/process-disk.test.ts verifier/test/power-cut.test.ts
 # what needs several machines: an engine and root
-FLEET = infra/test/swarm.test.ts infra/test/failover.test.ts
+FLEET = infra/test/swarm.test.ts infra/test/failover.test.ts infra/test/router.test.ts
 SHORT = $(filter-out $(LONG) $(LIFE) $(FLEET) infra/test/docker% infra/test/machine%,$(wildcard $(addsuffix /test/*.test.ts,verifier infra service)))
 compiled = $(foreach file,$(1),$(subst /test/,/dist/test/,$(file:.ts=.js)))
 run-tests = node --test --test-reporter=./verifier/dist/test/quiet-reporter.js --test-timeout=$(TEST_MS) --test-concurrency=3 $(call compiled,$(1))

@@ -177,16 +177,29 @@ export type ContainerFacts = NodeFacts & {
 /**
  * Of a whole swarm: each task that runs. `leaders` are the services of those members of the database that take writes,
  * of which there should be one; `api` says of all replicas what can be said of one program, `db` of the leader.
+ * `nodes` are the machines that it should have, `cut_off` those that run without a cable. `members` is what Patroni
+ * tells, `synchronous` the leader's own synchronous_standby_names: null while nobody tells. `networks` are those that
+ * tasks are on, as each machine's engine has them. `settings` is what the replicas were given.
  */
 export type SwarmFacts = NodeFacts & {
   platform: 'swarm'; containers: 'tasks'; tasks: Task[]; leaders: string[]; access: Access | null;
+  nodes: string[]; cut_off: string[];
+  members: { name: string; role: 'leader' | 'confirms' | 'follows'; streams: boolean }[] | null;
+  synchronous: string | null;
+  networks: (Inspected & { node: string })[];
   services: { name: string; running: number; wanted: number }[];
-  wanted: { service: string | undefined; database: string; router: string };
+  settings: Record<string, string>;
+  /** The images of this checkout: undefined when what it holds now was never built. */
+  wanted: Record<'service' | 'database' | 'etcd' | 'router', string | undefined>;
   api: ProgramFacts; db: ProgramFacts;
 };
-/** `values` as in InspectedContainer; `way_to_database` as in StackFacts, null for what is no replica. */
+/**
+ * `name` is the container's; `values` as in InspectedContainer, `image` what it inherits; `way_to_database` as in
+ * StackFacts, null for what is no replica.
+ */
 export type Task = {
-  service: string; node: string; id: string; box: Box; values: Record<string, Json>; way_to_database: string | null;
+  service: string; node: string; id: string; name: string; box: Box; values: Record<string, Json>;
+  image: Record<string, Json>; way_to_database: string | null;
 };
 
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };

@@ -39,5 +39,5 @@ iptables -w -C FORWARD -i "$1" -o "$1" -j ACCEPT 2>/dev/null || iptables -w -I F
 const lowering = `
 while command -v iptables >/dev/null && iptables -w -D FORWARD -i "$1" -o "$1" -j ACCEPT 2>/dev/null; do :; done
 ip link del "$1" 2>/dev/null
-exit 0
+if ip link show dev "$1" >/dev/null 2>&1; then echo "the bridge $1 cannot be removed" >&2; exit 1; fi
 `;

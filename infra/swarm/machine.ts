@@ -30,6 +30,8 @@ export type Around = Pick<Places, 'bridge'> & { local: Host; settings: Settings 
 
 /** The engine's first process: it hands on signals, and when it ends the kernel ends all the others. */
 const INITS = ['tini-static', 'docker-init'];
+/** How long an engine that is told to end waits for its containers. */
+const ENGINE_GRACE_MS = 45_000;
 
 export function openMachine(place: Place, { bridge, local, settings }: Around): Machine {
   const { node, address, link, folder, group } = place;
@@ -50,8 +52,10 @@ export function openMachine(place: Place, { bridge, local, settings }: Around): 
   };
   const host: Host = { name: node.name, run: enter, write: local.write, read: local.read };
   const answers = async () => isOn() && (await enter(['docker', 'version'])).code === 0;
+  /** How often a script looks again, ten times a second. */
+  const looks = () => String(Math.ceil(scaled(10_000) / 100));
   /** What a machine that was switched off leaves to be cleaned up after: empty groups of processes. */
-  const clear = () => here(clearing, [group, link]);
+  const clear = () => here(clearing, [group, link, looks()]);
   const gone = async (withinMs: number): Promise<boolean> => {
     const end = performance.now() + scaled(withinMs);
     while (isOn()) {
@@ -70,7 +74,10 @@ export function openMachine(place: Place, { bridge, local, settings }: Around): 
     start: async () => {
       if (!isOn()) {
         await clear();
-        await here(starting, [folder, node.name, `${address}/24`, bridge, link, group]);
+        const graceS = String(Math.ceil(scaled(ENGINE_GRACE_MS) / 1000));
+        await here(starting, [folder, node.name, `${address}/24`, bridge, link, group, looks(), graceS]);
+      } else {
+        await here(cabling, [link, bridge]);
       }
       const began = performance.now();
       while (!await answers()) {
@@ -84,8 +91,7 @@ export function openMachine(place: Place, { bridge, local, settings }: Around): 
     },
     stop: async () => {
       inits().forEach(({ pid }) => send(pid, 'SIGTERM'));
-      // longer than --shutdown-timeout below
-      if (!await gone(60_000)) await cut();
+      if (!await gone(ENGINE_GRACE_MS + 15_000)) await cut();
       await clear();
     },
     plug: async isIn => { await here('exec ip link set "$1" "$2"', [link, isIn ? 'up' : 'down']); },
@@ -97,16 +103,19 @@ export function openMachine(place: Place, { bridge, local, settings }: Around): 
   };
 }
 
+// one that lost it (a split, a bridge that was deleted) is on the bridge again
+const cabling = 'exec ip link set "$1" master "$2" up';
 
 // Its /run is empty as after a boot, and where the data is mounted no path can trouble the engine. The lock of whoever
 // starts it (file 3) is not the engine's. Nothing leads out: it has a cable to the bridge, and no route beyond. A stack
-// file knows no dns_opt: without it each question for a member that is away takes 20 s.
+// file knows no dns_opt: without it each question for a member that is away takes 20 s. Settings that this machine has
+// for its own engine (/etc/docker/daemon.json) are not for these.
 const starting = `
 set -e
 exec 3>&-
 mkdir -p "$1/data"
 cd "$1"
-unshare --mount --uts --ipc --net --pid --fork --kill-child --mount-proc sh -e -c '
+unshare --mount --propagation slave --uts --ipc --net --pid --fork --kill-child --mount-proc sh -e -c '
   mount -t tmpfs -o mode=755 tmpfs /run
   mkdir /run/data /run/cgroup
   mount --bind data /run/data
@@ -114,17 +123,18 @@ unshare --mount --uts --ipc --net --pid --fork --kill-child --mount-proc sh -e -
   mount -t sysfs sysfs /sys
   mount --rbind /run/cgroup /sys/fs/cgroup
   hostname "$2"
-  left=100
+  echo "{}" >/run/docker.json
+  left=$7
   until ip link show dev eth0 >/dev/null 2>&1; do left=$((left - 1)); [ "$left" -gt 0 ]; sleep 0.1; done
   ip link set lo up
   ip addr add "$3" dev eth0
   ip link set eth0 up
-  exec /usr/bin/docker-init -- dockerd --host unix:///run/docker.sock --data-root /run/data --exec-root /run/docker \\
-    --pidfile /run/docker.pid --cgroup-parent "/$6" --no-new-privileges --shutdown-timeout 45 \\
-    --dns-opt ndots:1 --log-opt max-size=10m --log-opt max-file=3
+  exec /usr/bin/docker-init -- dockerd --config-file /run/docker.json --host unix:///run/docker.sock \\
+    --data-root /run/data --exec-root /run/docker --pidfile /run/docker.pid --cgroup-parent "/$6" \\
+    --no-new-privileges --shutdown-timeout "$8" --dns-opt ndots:1 --log-opt max-size=10m --log-opt max-file=3
 ' sh "$@" </dev/null >log 2>&1 &
 parent=$!
-left=100
+left=$7
 until own=$(readlink "/proc/$parent/ns/net") && [ "$own" != "$(readlink /proc/self/ns/net)" ]; do
   left=$((left - 1))
   [ "$left" -gt 0 ] || { cat log >&2; echo 'no namespaces: unshare failed' >&2; exit 1; }
@@ -134,9 +144,16 @@ ip link add "$5" type veth peer name eth0 netns "$parent"
 ip link set "$5" master "$4" up
 `;
 
-// innermost first; with version 1 there is a tree for each controller
+// innermost first; with version 1 there is a tree for each controller. A group is busy until the last that
+// was killed in it is gone, which takes its time on a crowded machine.
 const clearing = `
 ip link del "$2" 2>/dev/null
-find /sys/fs/cgroup -depth -type d -path "*/$1*" -exec rmdir {} + 2>/dev/null
-exit 0
+if ip link show dev "$2" >/dev/null 2>&1; then echo "the cable $2 cannot be removed" >&2; exit 1; fi
+left=$3
+while [ -n "$(find /sys/fs/cgroup -depth -type d -path "*/$1*" 2>/dev/null)" ]; do
+  find /sys/fs/cgroup -depth -type d -path "*/$1*" -exec rmdir {} + 2>/dev/null && continue
+  left=$((left - 1))
+  [ "$left" -gt 0 ] || exit 0
+  sleep 0.1
+done
 `;

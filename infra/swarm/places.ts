@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Node } from '../platform.ts';
 
-/** `link` is this machine's end of the cable to a node; `group` holds all processes of its engine. */
+/** `link` is this machine's end of the cable to a node; `group` holds the processes of its containers. */
 export type Place = { node: Node; address: string; link: string; folder: string; group: string };
 export type Places = { bridge: string; gateway: string; subnet: string; places: Place[] };
 

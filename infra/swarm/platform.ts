@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import type { Context } from '../context.ts';
 import { tellFinding } from '../doctor/finding.ts';
 import { lacksOf } from '../doctor/needs.ts';
-import { Trouble, attempt } from '../docker/engine.ts';
-import { imagesHere, imagesWanted } from '../docker/image.ts';
+import { Trouble, attempt, lastWords } from '../docker/engine.ts';
+import { imagesHere } from '../docker/image.ts';
 import { readEnv } from '../docker/stack/env-file.ts';
 import { superuser } from '../database/faults.ts';
 import { readNodes } from '../nodes.ts';
@@ -16,7 +16,7 @@ import type { Fleet } from './fleet.ts';
 import { PORT } from './places.ts';
 import { distribute, rollOut, secretsIn } from './stack.ts';
 import type { Values } from './stack.ts';
-import { awaitMembers, factsOf, leader, running } from './tasks.ts';
+import { awaitMembers, factsOf, leader, running, servedFile } from './tasks.ts';
 
 /** What it makes is in the state folder under swarm/, a bridge, and the machines' own namespaces. */
 export function openSwarm(context: Context): Platform {
@@ -25,6 +25,8 @@ export function openSwarm(context: Context): Platform {
   const fleet = openFleet(context, nodes);
   const placeOf = (node: Node) => fleet.places.places.find(place => place.node.name === node.name);
   const marker = (node: Node) => join(settings.state, 'swarm', `${node.name}.up`);
+  const haltMark = (node: Node) => join(settings.state, 'swarm', `${node.name}.halted`);
+  const isHalted = async (node: Node) => await local.read(haltMark(node)) !== undefined;
   /** The mark says whose it is, so that in a copy of the state folder it means nothing. */
   const isUp = async (node: Node) =>
     await local.read(marker(node)) === `${settings.state}\n` && await fleet.isRaised();
@@ -39,18 +41,23 @@ export function openSwarm(context: Context): Platform {
       if (!('done' in images)) return images;
       return attempt(async () => {
         const values = await valuesOf(context, images.done.service);
+        // before anything is started: whatever becomes of this, what runs belongs to somebody, who can destroy it
+        await local.write(asked.map(node => ({ path: marker(node), text: `${settings.state}\n` })));
+        await local.run(['rm', '-f', ...nodes.map(haltMark)]);
         await fleet.assemble();
         say(`${fleet.machines.length} machines are one swarm`);
         await distribute({ context, fleet }, imagesIn(values));
-        // before it is waited for: what serves still is to be seen, also if the new build does not come
-        await local.write(asked.map(node => ({ path: marker(node), text: `${settings.state}\n` })));
         await rollOut({ context, fleet }, values);
-        await awaitMembers(context, fleet);
         await local.write([{ path: servedFile(context), text: JSON.stringify(values) }]);
+        await awaitMembers(context, fleet);
+        // a right that this checkout gives or takes reaches a database that another one made
+        const { machine, container } = await leader(fleet);
+        await fleet.sh(machine, 'exec docker exec "$1" role.sh', [container.id]);
       });
     },
     halt: asked => attempt(async () => {
       await unmark(asked);
+      await local.write(asked.map(node => ({ path: haltMark(node), text: '' })));
       const all = fleet.machines.filter(({ place }) => asked.some(node => node.name === place.node.name));
       await Promise.all(all.map(machine => machine.stop()));
       say(`${all.map(({ host }) => host.name).join(' ')}: stopped, the data is kept`);
@@ -61,7 +68,8 @@ export function openSwarm(context: Context): Platform {
       }
       await unmark(nodes);
       await fleet.disband();
-      await local.run(['rm', '-rf', join(settings.state, 'swarm')]);
+      const removed = await local.run(['rm', '-rf', join(settings.state, 'swarm')]);
+      if (removed.code !== 0) throw new Trouble(lastWords(removed.stderr));
       say('gone, with its data');
     }),
     status: async asked => {
@@ -91,11 +99,7 @@ export function openSwarm(context: Context): Platform {
         node: place.node.name, host: place.address, port: PORT,
       });
     },
-    facts: async node => {
-      const { service } = await imagesWanted(context, [join(settings.state, 'image')]);
-      const { ORDERS_CLUSTER_IMAGE: database = '', ORDERS_ROUTER_IMAGE: router = '' } = await clusterImages(context);
-      return factsOf(context, fleet, node, { service, database, router });
-    },
+    facts: async node => factsOf(context, fleet, node),
     machine: async () => ({ impossible: 'its machines are engines on this one, and have no login' }),
     leaks: () => attempt(() => leaks(context, fleet)),
     inDatabase: () => async (script, more) => {
@@ -103,13 +107,8 @@ export function openSwarm(context: Context): Platform {
       const login = Object.entries(superuser).flatMap(([name, value]) => ['-e', `${name}=${value}`]);
       return machine.host.run(['docker', 'exec', '-i', ...login, container.id, 'sh', '-c', script], more);
     },
-    ...openFaults({ context, fleet, isUp }),
+    ...openFaults({ context, fleet, isUp, isHalted }),
   };
-}
-
-/** What serves, by the values that it was deployed with: the way back from another build. */
-export function servedFile({ settings }: Context): string {
-  return join(settings.state, 'swarm', 'served.json');
 }
 
 async function valuesOf(context: Context, image: string): Promise<Values> {
@@ -119,13 +118,15 @@ async function valuesOf(context: Context, image: string): Promise<Values> {
     deadlineMs: settings.scaled(900_000), env: { ORDERS_STATE: settings.state }, onLine: context.say,
   });
   if (run.code !== 0) throw new Trouble('the images of the database could not be made: infra/images/build cluster');
-  const passwords = ['database_password', 'replication_password', 'rewind_password', 'patroni_password'];
   const { ENV = 'production', LOG_LEVEL = 'info', ...service } = settings.service;
   return {
     ...await clusterImages(context), ...await configsOf(context), ORDERS_IMAGE: image,
-    ORDERS_SECRETS: await secretsIn(context, passwords), ORDERS_ENV: ENV, LOG_LEVEL, ...service,
+    ORDERS_SECRETS: await secretsIn(context, passwords), ORDERS_ENV: ENV, LOG_LEVEL,
+    ORDERS_MONITOR: `${settings.scaled(5_000)}ms`, ...service,
   };
 }
+
+const passwords = ['database_password', 'replication_password', 'rewind_password', 'patroni_password'];
 
 /** What the configurations say, in short. */
 async function configsOf({ settings, local }: Context): Promise<Values> {
@@ -145,16 +146,20 @@ function imagesIn(values: Values): string[] {
 }
 
 async function leaks({ settings }: Context, fleet: Fleet): Promise<string[]> {
-  const secret = join(settings.state, 'swarm', 'secrets', 'database_password');
+  const secrets = passwords.map(name => join(settings.state, 'swarm', 'secrets', name));
   const found = await Promise.all((await running(fleet)).map(async ({ service, machine, container }) => {
-    const told = await fleet.sh(machine, leaking, [secret, container.id]);
+    const told = await fleet.sh(machine, leaking, [container.id, ...secrets]);
     return told.trim() === 'leaks' ? [`${service} on ${machine.host.name}`] : [];
   }));
   return found.flat();
 }
 
 const leaking = `
-[ -s "$1" ] || { echo "no password in $1" >&2; exit 1; }
-docker logs --tail 1 "$2" >/dev/null 2>&1 || { echo "no log of $2" >&2; exit 1; }
-if docker logs "$2" 2>&1 | grep -qF -f "$1"; then echo leaks; fi
+id=$1
+shift
+docker logs --tail 1 "$id" >/dev/null 2>&1 || { echo "no log of $id" >&2; exit 1; }
+for secret in "$@"; do
+  [ -s "$secret" ] || { echo "no password in $secret" >&2; exit 1; }
+  if docker logs "$id" 2>&1 | grep -qF -f "$secret"; then echo leaks; exit; fi
+done
 `;

@@ -9,8 +9,8 @@ import { RolledBack } from '../platform.ts';
 import { load, openArchives, parseLacking } from '../vagrant/ship.ts';
 import type { Fleet } from './fleet.ts';
 import { PORT } from './places.ts';
-import { parseRollout, parseServices } from './texts.ts';
-import type { Rollout } from './texts.ts';
+import { parseRollouts, parseServices } from './texts.ts';
+import type { Rollout, ServiceState } from './texts.ts';
 
 export const STACK = 'orders';
 /** What stack.yml takes from its environment. */
@@ -48,35 +48,58 @@ export async function distribute({ context, fleet }: Rolling, images: readonly s
 
 /**
  * Deploys the stack and returns when all of it runs and every router says ready. Throws RolledBack when Swarm has taken
- * the former build back.
+ * a former build back.
  */
 export async function rollOut(rolling: Rolling, values: Values): Promise<void> {
   const { context: { settings }, fleet } = rolling;
-  const before = await rolloutOf(fleet);
+  const before = await unhurried(rolling);
   const files = ['stack.yml', 'cluster.yml'].flatMap(name => ['-c', join(settings.infra, 'swarm', name)]);
   const argv = ['docker', 'stack', 'deploy', '--resolve-image', 'never', '--prune', ...files, STACK];
-  await fleet.ask(argv, { env: { ...values }, deadlineMs: settings.scaled(60_000) });
+  await fleet.tell(argv, { env: { ...values }, deadlineMs: settings.scaled(60_000) });
   await settled(rolling, before);
-  await Promise.all(fleet.places.places.map(({ node, address }) => awaitReady(rolling, node.name, address)));
+  await awaitRouters(rolling);
 }
 
-/** Waits until every service has as many tasks as it wants, and the update of the service that was begun is over. */
-export async function settled(rolling: Rolling, before: Rollout | undefined): Promise<void> {
+/**
+ * The services, once no update of them is under way: Swarm remembers one former build only, and a second update in the
+ * middle of a bad one would make the bad one what it goes back to.
+ */
+export async function unhurried({ context: { settings, say }, fleet }: Rolling): Promise<Rollout[]> {
+  const end = performance.now() + settings.scaled(300_000);
+  let told = '';
+  for (;;) {
+    const all = await rolloutsOf(fleet);
+    const line = all.filter(isUnderWay).map(({ name, state }) => `${name} (${state})`).join(', ');
+    if (line === '') return all;
+    if (line !== told) say(`waiting for the update that is under way: ${line}`);
+    told = line;
+    if (performance.now() > end) throw new Trouble(`an update that is under way does not end: ${line}`);
+    await pause(settings.scaled(500));
+  }
+}
+
+/** Waits until every service has as many tasks as it wants, and every update that was begun since `before` is over. */
+export async function settled(rolling: Rolling, before: readonly Rollout[]): Promise<void> {
   const { context: { settings, say }, fleet } = rolling;
   const end = performance.now() + settings.scaled(300_000);
   let told = '';
   for (;;) {
-    const services = parseServices(await fleet.ask(['docker', 'service', 'ls', '--format', '{{.Name}} {{.Replicas}}']));
-    const now = await rolloutOf(fleet);
-    const isNew = now?.spec !== before?.spec || now?.startedAt !== before?.startedAt;
-    if (isNew && now?.state === 'rollback_completed') throw new RolledBack(await reasonOf(fleet, now));
-    if (isNew && now?.state?.endsWith('paused')) throw new Trouble(`the update stopped half way: ${now.message}`);
+    const services = await servicesOf(fleet);
+    const now = await rolloutsOf(fleet);
+    const former = (name: string) => before.find(one => one.name === name);
+    const begun = now.filter(one => one.startedAt !== former(one.name)?.startedAt);
+    const back = begun.filter(({ state }) => state === 'rollback_completed');
+    if (back.length > 0) throw new RolledBack(await reasonOf(fleet, back));
+    const stuck = begun.filter(({ state }) => state?.endsWith('paused'));
+    const halfWay = `an update stopped half way: ${messagesOf(stuck)}`;
+    if (stuck.length > 0) throw new Trouble(`${halfWay}; ${await failures(fleet)}`);
     const missing = services.filter(({ running, wanted }) => running !== wanted);
-    const isBusy = isNew && ['updating', 'rollback_started'].includes(now?.state ?? '');
-    const isOver = !isBusy && (before === undefined || now?.spec === before.spec || now?.state === 'completed');
-    if (services.length > 0 && missing.length === 0 && isOver) return;
-    const tasks = missing.map(({ name, running, wanted }) => `${name} ${running} of ${wanted}`).join(', ');
-    const line = tasks || 'the update';
+    const open = now.filter(one => isUnderWay(one) || isToCome(one, former(one.name)));
+    if (services.length > 0 && missing.length === 0 && open.length === 0) return;
+    const line = [
+      ...missing.map(({ name, running, wanted }) => `${name} ${running} of ${wanted}`),
+      ...open.map(({ name }) => `the update of ${name}`),
+    ].join(', ');
     if (line !== told) say(`waiting for ${line}`);
     told = line;
     if (performance.now() > end) throw new Trouble(`not there in time: ${line}; ${await failures(fleet)}`);
@@ -84,11 +107,30 @@ export async function settled(rolling: Rolling, before: Rollout | undefined): Pr
   }
 }
 
-/** Undefined before the first deployment. */
-export async function rolloutOf(fleet: Fleet): Promise<Rollout | undefined> {
-  const services = parseServices(await fleet.ask(['docker', 'service', 'ls', '--format', '{{.Name}} {{.Replicas}}']));
-  if (!services.some(({ name }) => name === `${STACK}_api`)) return undefined;
-  return parseRollout(await fleet.ask(['docker', 'service', 'inspect', `${STACK}_api`]));
+/** None before the first deployment. */
+export async function rolloutsOf(fleet: Fleet): Promise<Rollout[]> {
+  const services = await servicesOf(fleet);
+  if (services.length === 0) return [];
+  return parseRollouts(await fleet.ask(['docker', 'service', 'inspect', ...services.map(({ name }) => name)]));
+}
+
+async function servicesOf(fleet: Fleet): Promise<ServiceState[]> {
+  return parseServices(await fleet.ask(['docker', 'service', 'ls', '--format', '{{.Name}} {{.Replicas}}']));
+}
+
+/** Every router of a machine that is on says ready. */
+export async function awaitRouters(rolling: Rolling): Promise<void> {
+  const on = rolling.fleet.machines.filter(machine => machine.isOn()).map(({ place }) => place);
+  await Promise.all(on.map(({ node, address }) => awaitReady(rolling, node.name, address)));
+}
+
+function isUnderWay({ state }: Rollout): boolean {
+  return state === 'updating' || state === 'rollback_started';
+}
+
+/** Other tasks are wanted, and Swarm has not yet said that it is about to make them: it says so a moment later. */
+function isToCome({ spec, state }: Rollout, before: Rollout | undefined): boolean {
+  return before !== undefined && spec !== before.spec && state !== 'completed';
 }
 
 async function awaitReady({ context: { settings } }: Rolling, node: string, address: string): Promise<void> {
@@ -104,10 +146,14 @@ async function awaitReady({ context: { settings } }: Rolling, node: string, addr
   }
 }
 
-async function reasonOf(fleet: Fleet, { message, env }: Rollout): Promise<string> {
-  const serves = env['GIT_SHA'] ?? 'the former build';
-  const what = `the new build did not become ready and was rolled back by Swarm (${message})`;
+async function reasonOf(fleet: Fleet, back: readonly Rollout[]): Promise<string> {
+  const what = `what is new did not become ready and was rolled back by Swarm (${messagesOf(back)})`;
+  const serves = back.find(({ name }) => name === `${STACK}_api`)?.env['GIT_SHA'] ?? 'the former build';
   return `${what}; ${serves} serves; ${await failures(fleet)}`;
+}
+
+function messagesOf(some: readonly Rollout[]): string {
+  return some.map(({ name, message }) => `${name}: ${message}`).join('; ');
 }
 
 /** What the last tasks that failed said. */

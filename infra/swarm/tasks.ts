@@ -1,11 +1,14 @@
 // The tasks of the stack, each as its own machine's engine and kernel see it.
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { accessIn, bootIdIn, databaseQuestion, durabilityIn, wayIn, wayQuestion } from '../docker/answers.ts';
 import { Trouble, attempt, sectionsOf } from '../docker/engine.ts';
 import { boxIn } from '../docker/facts.ts';
+import { imagesWanted } from '../docker/image.ts';
 import { parseContainers, parseImages } from '../docker/inspect.ts';
 import type { Container } from '../docker/inspect.ts';
-import { settingsOfContainer } from '../docker/inspected.ts';
+import { parseInspected, settingsOfContainer, settingsOfImage } from '../docker/inspected.ts';
+import { readEnv } from '../docker/stack/env-file.ts';
 import type { Context } from '../context.ts';
 import { messageOf } from '../platform.ts';
 import type { Node, Outcome, ProgramFacts, SwarmFacts, Task } from '../platform.ts';
@@ -65,32 +68,71 @@ export function isMember({ service }: Pick<Running, 'service'>): boolean {
   return service.startsWith('db-');
 }
 
-export type Wanted = SwarmFacts['wanted'];
-
 /** Of the whole swarm, with what only this node's own machine tells. */
-export function factsOf({ settings }: Context, fleet: Fleet, node: Node, wanted: Wanted): Promise<Outcome<SwarmFacts>> {
+export function factsOf(context: Context, fleet: Fleet, node: Node): Promise<Outcome<SwarmFacts>> {
+  const { settings, local } = context;
   const look = async (): Promise<SwarmFacts> => {
-    const seen = await Promise.all(fleet.machines.filter(machine => machine.isOn()).map(async machine => {
+    const on = fleet.machines.filter(machine => machine.isOn());
+    const seen = await Promise.all(on.map(async machine => {
       const text = await fleet.sh(machine, examining, [STACK, wayQuestion, String(settings.scaled(3_000))]);
-      return tasksIn(machine, sectionsOf(text));
+      return { ...tasksIn(machine, sectionsOf(text)), isCut: !await machine.isPlugged() };
     }));
     const tasks = seen.flatMap(one => one.tasks);
     const services = parseServices(await fleet.ask(['docker', 'service', 'ls', '--format', '{{.Name}} {{.Replicas}}']));
     const chiefs = await leaders(fleet);
     const [chief] = chiefs;
-    const told = chief === undefined ? ''
-      : await fleet.sh(chief.machine, asking, [chief.container.id, databaseQuestion]);
+    const ask = async (sql: string) => (
+      chief === undefined ? '' : fleet.sh(chief.machine, asking, [chief.container.id, sql])
+    );
+    const told = await ask(databaseQuestion);
     const boot = seen.find(one => one.node === node.name)?.boot ?? seen[0]?.boot ?? '';
     return {
       platform: 'swarm', containers: 'tasks', node: node.name, boot_id: bootIdIn(boot), disk_mb: null,
-      durability: durabilityIn(told), access: accessIn(told), wanted, tasks,
+      durability: durabilityIn(told), access: accessIn(told), tasks,
+      nodes: fleet.places.places.map(place => place.node.name),
+      cut_off: seen.filter(({ isCut }) => isCut).map(one => one.node),
+      members: chief === undefined ? null : await membersOf(fleet, chief),
+      // in front of the names, so that none is not the same as no answer
+      synchronous: /^names (.*)$/m.exec(await ask(`select 'names ' || current_setting('${standbys}')`))?.[1] ?? null,
+      networks: seen.flatMap(one => one.networks),
       services: services.map(({ name, ...counts }) => ({ name: name.replace(`${STACK}_`, ''), ...counts })),
+      settings: servedIn(await local.read(servedFile(context))),
+      wanted: await wantedBy(context),
       leaders: chiefs.map(({ service }) => service),
       api: programOf(tasks.filter(({ service }) => service === 'api')),
       db: programOf(tasks.filter(({ service }) => service === chief?.service)),
     };
   };
   return attempt(() => look().catch(look));
+}
+
+const standbys = 'synchronous_standby_names';
+
+/** null: nobody tells, as while etcd is out of reach. */
+async function membersOf({ sh }: Fleet, { machine, container }: Running): Promise<SwarmFacts['members']> {
+  return sh(machine, 'exec timeout 10 docker exec "$@"', [container.id, ...askingMembers])
+    .then(parseMembers, () => null);
+}
+
+/** What serves, by the values that it was deployed with: what the tasks are held to. */
+export function servedFile({ settings }: Context): string {
+  return join(settings.state, 'swarm', 'served.json');
+}
+
+function servedIn(text = '{}'): Record<string, string> {
+  return JSON.parse(text) as Record<string, string>;
+}
+
+/** What is remembered of the database's images counts only if it is what their recipe makes now. */
+async function wantedBy(context: Context): Promise<SwarmFacts['wanted']> {
+  const { settings: { state, infra }, local } = context;
+  const { service } = await imagesWanted(context, [join(state, 'image')]);
+  const recipe = (await local.run(['sh', '-c', recipeNow, 'sh', infra])).stdout.trim();
+  const made = await local.read(join(state, 'cluster.env')) ?? '';
+  const isNow = recipe !== '' && made.startsWith(`# recipe ${recipe}\n`);
+  const { ORDERS_CLUSTER_IMAGE: database, ORDERS_ETCD_IMAGE: etcd, ORDERS_ROUTER_IMAGE: router } = readEnv(made);
+  const none = { database: undefined, etcd: undefined, router: undefined };
+  return { service, ...isNow ? { database, etcd, router } : none };
 }
 
 /** What is said of one program, for several that are the same: they run when any does. */
@@ -103,22 +145,28 @@ function programOf(tasks: readonly Task[]): ProgramFacts {
   };
 }
 
-function tasksIn({ place }: Machine, sections: Record<string, string>) {
+function tasksIn({ place: { node: { name: node } } }: Machine, sections: Record<string, string>) {
   const images = parseImages(sections['images'] ?? '[]');
   const tasks = parseContainers(sections[''] ?? '').map((container): Task => {
-    const { id } = container;
+    const { id, name } = container;
     const [status, tcp, tcp6] = ['status', 'net/tcp', 'net/tcp6'].map(file => sections[`${id} ${file}`]);
     const proc = status === undefined || status === '' ? undefined
       : { status, tcp: tcp ?? '', ...tcp6 === undefined ? {} : { tcp6 } };
     return {
-      service: serviceOf(container.name, STACK), node: place.node.name, id: id.slice(0, 12),
+      service: serviceOf(name, STACK), node, name, id: id.slice(0, 12),
       box: boxIn({ container, proc }, images), values: settingsOfContainer(container.whole),
+      image: settingsOfImage(images.find(image => image.id === container.imageId)?.whole),
       way_to_database: wayIn(sections[`${id} way`]),
     };
   });
-  return { node: place.node.name, boot: sections['boot'], tasks };
+  const networks = parseInspected(sections['networks'] ?? '[]', 'docker network inspect');
+  return { node, boot: sections['boot'], tasks, networks: networks.map(network => ({ node, ...network })) };
 }
 
+// as infra/images/build has it
+const recipeNow = `
+set -e
+cat "$1"/images/build "$1"/images/prune "$1"/images/cluster/* "$1/role.sh" | sha256sum | cut -d' ' -f1`;
 const looking = `
 ids=$(docker ps -q --no-trunc --filter "label=com.docker.stack.namespace=$1") || exit
 if [ -z "$ids" ]; then echo '[]'; else docker inspect --type container $ids; fi
@@ -132,6 +180,10 @@ ids=$(docker ps -q --no-trunc --filter "label=com.docker.stack.namespace=$1") ||
 if [ -z "$ids" ]; then echo '[]'; else docker inspect --type container $ids || exit; fi
 echo '== images'
 [ -z "$ids" ] || docker image inspect $(docker inspect --format '{{.Image}}' $ids | sort -u) || exit
+# by their ids, which every engine knows by itself
+echo '== networks'
+[ -z "$ids" ] || docker network inspect $(docker inspect \
+  --format '{{range .NetworkSettings.Networks}}{{println .NetworkID}}{{end}}' $ids | sort -u) || exit
 echo '== boot'
 cat /proc/sys/kernel/random/boot_id
 for id in $ids; do

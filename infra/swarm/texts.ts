@@ -2,9 +2,11 @@
 import { Unreadable, parseList, quote } from '../docker/inspect.ts';
 
 export type ServiceState = { name: string; running: number; wanted: number };
-/** The service `api`: what its tasks are made from, and what became of its last update. */
+/** One service: what its tasks are made from, and what became of its last update. */
 export type Rollout = {
-  spec: string; image: string; env: Readonly<Record<string, string>>;
+  name: string; spec: string; image: string; env: Readonly<Record<string, string>>;
+  /** One task on each node; else one in all. */
+  isOnEach: boolean;
   state: string | undefined; startedAt: string | undefined; message: string;
 };
 
@@ -17,21 +19,27 @@ export function parseServices(text: string): ServiceState[] {
   });
 }
 
-/** What `docker service inspect` printed of one service. */
-export function parseRollout(text: string): Rollout {
-  const [service] = parseList(text, 'docker service inspect');
-  const spec = at(service, 'Spec', 'TaskTemplate');
+/** What `docker service inspect` printed. */
+export function parseRollouts(text: string): Rollout[] {
+  return parseList(text, 'docker service inspect').map(parseRollout);
+}
+
+function parseRollout(service: unknown): Rollout {
+  const [name, spec] = [at(service, 'Spec', 'Name'), at(service, 'Spec', 'TaskTemplate')];
   const image = at(spec, 'ContainerSpec', 'Image');
-  if (typeof image !== 'string') throw new Unreadable(`docker service inspect: no image in ${quote(service)}`);
+  if (typeof name !== 'string' || typeof image !== 'string') {
+    throw new Unreadable(`docker service inspect: no name or no image in ${quote(service)}`);
+  }
   const env = at(spec, 'ContainerSpec', 'Env') ?? [];
   if (!Array.isArray(env)) throw new Unreadable(`docker service inspect: Env is ${quote(env)}`);
   const pairs = env.map(line => String(line)).map(line => [line.split('=')[0] ?? '', line.replace(/^[^=]*=?/, '')]);
-  const field = (name: string) => {
-    const found = at(service, 'UpdateStatus', name);
+  const field = (key: string) => {
+    const found = at(service, 'UpdateStatus', key);
     return typeof found === 'string' ? found : undefined;
   };
   return {
-    spec: JSON.stringify(spec), image, env: Object.fromEntries(pairs) as Record<string, string>,
+    name, spec: JSON.stringify(spec), image, env: Object.fromEntries(pairs) as Record<string, string>,
+    isOnEach: at(service, 'Spec', 'Mode', 'Global') !== undefined,
     state: field('State'), startedAt: field('StartedAt'), message: field('Message') ?? '',
   };
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { placesOf } from '../swarm/places.ts';
-import { parseRollout, parseServices, serviceOf } from '../swarm/texts.ts';
+import { parseRollouts, parseServices, serviceOf } from '../swarm/texts.ts';
 
 test('how many tasks of each service run and how many it wants is read from the list of services', () => {
   assert.deepEqual(parseServices('orders_api 3/3\norders_router 2/3 (max 1 per node)\n'), [
@@ -14,20 +14,31 @@ test('how many tasks of each service run and how many it wants is read from the 
   }
 });
 
-test('what became of an update is read from the service, and one that was never updated has none', () => {
-  const service = (more: object) => JSON.stringify([{
-    Spec: { TaskTemplate: { ContainerSpec: { Image: 'orders:sha256-ab', Env: ['PORT=8000', 'A=b=c', 'UNSET'] } } },
+test('what became of each update is read from the services, and one that was never updated has none', () => {
+  const service = (more: object) => ({
+    Spec: {
+      Name: 'orders_api', Mode: { Global: {} },
+      TaskTemplate: { ContainerSpec: { Image: 'orders:sha256-ab', Env: ['PORT=8000', 'A=b=c', 'UNSET'] } },
+    },
     ...more,
-  }]);
-  const fresh = parseRollout(service({}));
+  });
+  const status = { State: 'rollback_completed', StartedAt: '2026-11-28T16:25:42Z', Message: 'rollback completed' };
+  const single = { Name: 'orders_db-control', Mode: { Replicated: { Replicas: 1 } } };
+  const [fresh, back, other, ...more] = parseRollouts(JSON.stringify([
+    service({}), service({ UpdateStatus: status }), { Spec: { ...service({}).Spec, ...single } },
+  ]));
+  assert.ok(fresh !== undefined && back !== undefined && other !== undefined);
+  assert.deepEqual(more, []);
   assert.deepEqual([fresh.image, fresh.state, fresh.startedAt], ['orders:sha256-ab', undefined, undefined]);
   assert.deepEqual(fresh.env, { PORT: '8000', A: 'b=c', UNSET: '' });
-  const status = { State: 'rollback_completed', StartedAt: '2026-11-28T16:25:42Z', Message: 'rollback completed' };
-  const { state, startedAt, message, spec } = parseRollout(service({ UpdateStatus: status }));
-  assert.deepEqual([state, startedAt, message], Object.values(status));
-  assert.equal(spec, fresh.spec);
-  for (const text of ['', '{}', '[{}]', service({}).replace('Image', 'Picture')]) {
-    assert.throws(() => parseRollout(text), /docker service inspect/, text);
+  assert.deepEqual([back.state, back.startedAt, back.message], Object.values(status));
+  assert.equal(back.spec, fresh.spec);
+  assert.deepEqual([fresh, other].map(({ name, isOnEach }) => [name, isOnEach]), [
+    ['orders_api', true], ['orders_db-control', false],
+  ]);
+  const text = JSON.stringify([service({})]);
+  for (const spoilt of ['', '{}', '[{}]', text.replace('Image', 'Picture'), text.replace('Name', 'Title')]) {
+    assert.throws(() => parseRollouts(spoilt), /docker service inspect/, spoilt);
   }
 });
 

@@ -72,6 +72,11 @@ test(title, { skip: missing }, async t => {
   await control('destroy');
   await control('destroy');
   assert.deepEqual(await links(), []);
+  const groups = await runIn(env, 'find', ['/sys/fs/cgroup', '-type', 'd', '-path', `*/${bridge}-*`]);
+  assert.equal(groups.stdout, '');
+  const rules = await runIn(env, 'sh', ['-c', '! command -v iptables >/dev/null || iptables -w -S FORWARD']);
+  assert.equal(rules.code, 0, rules.stderr);
+  assert.ok(!rules.stdout.includes(bridge), rules.stdout);
   assert.ok(places.every(({ folder }) => !isOn(folder)));
   await assert.rejects(stat(join(state, 'swarm')), { code: 'ENOENT' });
 });

@@ -32,16 +32,16 @@ export const rules: Rule[] = [
   { rung: 'contained', id: 'known-containers',
     claim: 'the project has an api, its preflight, a database and nothing else', needs: 'api', judge: areKnown },
   ...(['api', 'db'] as const).flatMap(boxRules),
-  { rung: 'contained', id: 'preflight-settings', claim: 'what judges a build before it serves is set up as expected',
+  { rung: 'contained', id: 'preflight-settings', claim: 'the preflight is set up as expected in every value',
     needs: 'api', judge: facts => isExpected(settingsOf(facts, 'preflight')) },
-  { rung: 'contained', id: 'networks', claim: 'the networks are as expected, with no stranger on them', needs: 'api',
+  { rung: 'contained', id: 'networks', claim: 'both networks are as expected, with no stranger on them', needs: 'api',
     judge: facts => isExpected([
       ...differencesOf(facts, 'front'), ...differencesOf(facts, 'private'),
     ]) },
   { rung: 'contained', id: 'data-volume', claim: 'the data is in a volume of its own on this disk', needs: 'api',
     judge: facts => isExpected(differences(named(facts, facts.stack.volumes, 'data'), volumeTable(facts))) },
   { rung: 'contained', id: 'superuser', claim: 'the superuser cannot log in over the network', needs: 'answer',
-    judge: superuserStaysInside },
+    judge: ({ stack }) => onlyInside(stack.access) },
   { rung: 'contained', id: 'durability', claim: 'the database keeps what it has committed, and notices damage',
     needs: 'answer', judge: isDurable },
 ];
@@ -179,7 +179,7 @@ function differencesOf(facts: ContainerFacts, network: 'front' | 'private'): str
 
 const MOST_TOLD = 20;
 
-function isExpected(found: string[]): Finding {
+export function isExpected(found: string[]): Finding {
   if (found.length === 0) return null;
   const more = found.length > MOST_TOLD ? [`and ${found.length - MOST_TOLD} more`] : [];
   return { wanted: 'every value as expected', saw: [...found.slice(0, MOST_TOLD), ...more].join('; ') };
@@ -193,10 +193,6 @@ export function isImage({ image, image_id, repo_digests }: Box, wanted: string |
   const digest = /[@:]sha256[:-]([0-9a-f]{64})$/.exec(wanted)?.[1] ?? 'none';
   const isContent = image_id === `sha256:${digest}` || repo_digests.some(name => name.endsWith(`@sha256:${digest}`));
   return image === wanted && isContent ? null : { wanted, saw: `${image} with the content ${image_id}` };
-}
-
-function superuserStaysInside({ stack }: ContainerFacts): Finding {
-  return onlyInside(stack.access);
 }
 
 export function onlyInside(access: Access | null): Finding {

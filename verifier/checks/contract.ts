@@ -34,6 +34,8 @@ export type Contract = {
   ledger: string;
   /** Base images that were built here are what was asked for. */
   standIns: boolean;
+  /** It is one way into a fleet, where any replica may answer: then the claims are those of a fleet. */
+  fleet: boolean;
   /** What the platform knows about the target's containers now, or why it knows nothing. */
   facts: () => Promise<Outcome<Facts>>;
 };
@@ -95,12 +97,12 @@ function atOf(target: Target): Looking['at'] {
   return rung => `${addressOf(target)} ${rung}`;
 }
 
-function openLooking(target: Target, { scaled, span, build, ledger }: Contract, look: Boxes['look']): Looking {
+function openLooking(target: Target, { scaled, span, build, ledger, fleet }: Contract, look: Boxes['look']): Looking {
   const seen = new Set<string>();
   const open = (deadlineMs: number) => openApi(target, scaled(deadlineMs), seen);
   return {
-    target, scaled, span, seen, build, ledger, first: undefined, placed: new Map(), answered: new Map(),
-    at: atOf(target), replicas: async () => replicasIn(await look()),
+    target, scaled, span, seen, build, ledger, fleet, first: undefined, placed: new Map(), answered: new Map(),
+    at: atOf(target), replicas: async () => fleet ? replicasIn(await look()) : undefined,
     quick: open(2_000), soon: open(1_000), patient: open(5_000),
   };
 }

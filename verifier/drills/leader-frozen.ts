@@ -1,7 +1,7 @@
 // leader-frozen: the database's leader is frozen under load; another one leads, and the former finds that out.
 import type { Drill } from '../experiment/drill.ts';
-import { lostUnderLoad, wholeAgain } from '../experiment/fleet.ts';
-import { isDurable, reckon } from '../experiment/reckoning.ts';
+import { planLoss } from '../experiment/fleet.ts';
+import { reckon } from '../experiment/reckoning.ts';
 
 const loss = { fault: 'leader-frozen', withoutWritesMs: 60_000, recoverMs: 180_000 } as const;
 
@@ -18,9 +18,5 @@ export const leaderFrozen: Drill = {
   },
   faults: ['leader-frozen'],
   successor: 'any',
-  plan: experiment => ({
-    fault: [{ name: 'durable', checks: [isDurable(experiment)] }, ...lostUnderLoad(experiment, loss)],
-    recovery: wholeAgain(experiment, loss),
-    afterwards: [reckon(experiment)],
-  }),
+  plan: experiment => planLoss(experiment, loss, [reckon(experiment)]),
 };

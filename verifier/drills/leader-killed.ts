@@ -1,9 +1,9 @@
 // leader-killed: the database's leader is killed under load; no acknowledged order is lost.
 import type { Drill } from '../experiment/drill.ts';
-import { lostUnderLoad, wholeAgain } from '../experiment/fleet.ts';
-import { isDurable, reckon } from '../experiment/reckoning.ts';
+import { planLoss } from '../experiment/fleet.ts';
+import { reckon } from '../experiment/reckoning.ts';
 
-const loss = { fault: 'leader-killed', withoutWritesMs: 60_000, recoverMs: 180_000 } as const;
+const loss = { fault: 'leader-killed', withoutWritesMs: 60_000, recoverMs: 180_000, kills: 'the leader' } as const;
 
 export const leaderKilled: Drill = {
   name: 'leader-killed',
@@ -18,9 +18,5 @@ export const leaderKilled: Drill = {
   },
   faults: ['leader-killed'],
   successor: 'any',
-  plan: experiment => ({
-    fault: [{ name: 'durable', checks: [isDurable(experiment)] }, ...lostUnderLoad(experiment, loss)],
-    recovery: wholeAgain(experiment, loss),
-    afterwards: [reckon(experiment)],
-  }),
+  plan: experiment => planLoss(experiment, loss, [reckon(experiment)]),
 };

@@ -1,7 +1,7 @@
 // leader-node-lost: the machine with the database's leader goes off under load; the fleet goes on without it.
 import type { Drill } from '../experiment/drill.ts';
-import { lostUnderLoad, wholeAgain } from '../experiment/fleet.ts';
-import { isDurable, nothingLost } from '../experiment/reckoning.ts';
+import { planLoss } from '../experiment/fleet.ts';
+import { reckon } from '../experiment/reckoning.ts';
 
 const loss = { fault: 'leader-node-lost', withoutWritesMs: 60_000, recoverMs: 240_000 } as const;
 
@@ -18,10 +18,5 @@ export const leaderNodeLost: Drill = {
   },
   faults: ['leader-node-lost'],
   successor: 'any',
-  plan: experiment => ({
-    fault: [{ name: 'durable', checks: [isDurable(experiment)] }, ...lostUnderLoad(experiment, loss)],
-    recovery: wholeAgain(experiment, loss),
-    // what was under way on the lost machine has a router's 12 s, longer than a writer waits
-    afterwards: [{ name: 'reckoning', checks: [nothingLost(experiment)] }],
-  }),
+  plan: experiment => planLoss(experiment, loss, [reckon(experiment)]),
 };

@@ -1,7 +1,7 @@
 // node-lost: a machine goes off under load; the fleet goes on without it.
 import type { Drill } from '../experiment/drill.ts';
-import { lostUnderLoad, wholeAgain } from '../experiment/fleet.ts';
-import { isDurable, nothingLost } from '../experiment/reckoning.ts';
+import { planLoss } from '../experiment/fleet.ts';
+import { reckon } from '../experiment/reckoning.ts';
 
 const loss = { fault: 'node-lost', withoutWritesMs: 30_000, recoverMs: 240_000 } as const;
 
@@ -19,10 +19,5 @@ export const nodeLost: Drill = {
   },
   faults: ['node-lost'],
   successor: 'any',
-  plan: experiment => ({
-    fault: [{ name: 'durable', checks: [isDurable(experiment)] }, ...lostUnderLoad(experiment, loss)],
-    recovery: wholeAgain(experiment, loss),
-    // what was under way on the lost machine has a router's 12 s, longer than a writer waits
-    afterwards: [{ name: 'reckoning', checks: [nothingLost(experiment)] }],
-  }),
+  plan: experiment => planLoss(experiment, loss, [reckon(experiment)]),
 };

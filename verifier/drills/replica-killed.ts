@@ -1,11 +1,9 @@
 // replica-killed: one replica of three is killed under load; nobody notices, and another takes its place.
-import type { Check } from '../checks/climb.ts';
 import type { Drill } from '../experiment/drill.ts';
-import type { Experiment } from '../experiment/experiment.ts';
-import { lostUnderLoad, nobodyFailed, wholeAgain } from '../experiment/fleet.ts';
-import { isDurable, reckon } from '../experiment/reckoning.ts';
+import { planLoss, unnoticed } from '../experiment/fleet.ts';
+import { reckon } from '../experiment/reckoning.ts';
 
-const loss = { fault: 'replica-killed', withoutWritesMs: 3_000, recoverMs: 60_000 } as const;
+const loss = { fault: 'replica-killed', withoutWritesMs: 3_000, recoverMs: 60_000, kills: 'a replica' } as const;
 
 export const replicaKilled: Drill = {
   name: 'replica-killed',
@@ -20,13 +18,5 @@ export const replicaKilled: Drill = {
   },
   faults: ['replica-killed'],
   successor: 'any',
-  plan: experiment => ({
-    fault: [{ name: 'durable', checks: [isDurable(experiment)] }, ...lostUnderLoad(experiment, loss)],
-    recovery: wholeAgain(experiment, loss),
-    afterwards: [{ name: 'unnoticed', checks: [unnoticed(experiment)] }, reckon(experiment)],
-  }),
+  plan: experiment => planLoss(experiment, loss, [unnoticed(experiment), reckon(experiment)]),
 };
-
-function unnoticed(experiment: Experiment): Check {
-  return { id: 'unnoticed', claim: 'not one request failed', run: async say => nobodyFailed(experiment, say) };
-}

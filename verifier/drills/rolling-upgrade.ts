@@ -6,8 +6,9 @@ import { describe } from '../client/api.ts';
 import type { Drill } from '../experiment/drill.ts';
 import type { Experiment } from '../experiment/experiment.ts';
 import { keepsTo, promised, servedAgain } from '../experiment/fault.ts';
-import { nobodyFailed, onFleet } from '../experiment/fleet.ts';
+import { onFleet, takenSince, unnoticed } from '../experiment/fleet.ts';
 import { isDurable, reckon } from '../experiment/reckoning.ts';
+import { countWords, longestGapMs } from '../experiment/timeline.ts';
 
 export const rollingUpgrade: Drill = {
   name: 'rolling-upgrade',
@@ -27,7 +28,7 @@ export const rollingUpgrade: Drill = {
     recovery: { name: 'recovery', checks: [back(experiment)] },
     afterwards: [
       { name: 'refused', checks: [rolledBack(experiment)] },
-      { name: 'unnoticed', checks: [unnoticed(experiment)] }, reckon(experiment),
+      unnoticed(experiment), reckon(experiment),
     ],
   }),
 };
@@ -39,10 +40,12 @@ function replaced(experiment: Experiment): Rung {
     onFleet(experiment);
     await load.start();
     await promised(experiment, 100);
-    experiment.timeline.mark('inject');
+    const began = experiment.timeline.mark('inject');
     const { ms } = await experiment.inject('upgrade');
-    experiment.timeline.mark('injected');
-    say(`the update took ${ms} ms`);
+    await takenSince(experiment, experiment.timeline.mark('injected'), 20_000);
+    const gapMs = longestGapMs(experiment.timeline.samples, 'write', began);
+    say(`the update took ${ms} ms, no order was taken for ${gapMs} ms`);
+    keepsTo(experiment, 'gap', gapMs);
     await allAre(experiment, newBuild.GIT_SHA);
     await promised(experiment, 100);
   } }] };
@@ -61,23 +64,40 @@ function back(experiment: Experiment): Check {
 }
 
 function rolledBack(experiment: Experiment): Check {
-  const { load } = experiment;
-  const claim = 'a build that is never ready takes no request, and is rolled back without a hand';
+  const { load, api } = experiment;
+  const claim = 'a build that is never ready answers nobody, and is rolled back without a hand, with the reason';
   return { id: 'rolled-back', claim, run: async say => {
     experiment.timeline.mark('bad build');
-    const { told, ms } = await experiment.inject('bad-upgrade');
-    const [ended] = told ?? [];
-    say(`rolled back after ${ms} ms: ${ended?.stderr}`);
-    if (ended?.exit !== 1) throw new Broken(`a bad build: wanted exit 1, saw exit ${ended?.exit}`);
-    await allAre(experiment, experiment.before.version.git_sha);
+    const former = experiment.before.version.git_sha;
+    const builds: string[] = [];
+    let isOver = false;
+    const asking = (async () => {
+      while (!isOver) {
+        const seen = await api.version();
+        builds.push(seen.value?.git_sha ?? describe(seen));
+        await new Promise(resolve => { setTimeout(resolve, 50); });
+      }
+    })();
+    const { told, ms } = await experiment.inject('bad-upgrade').finally(async () => {
+      isOver = true;
+      await asking;
+    });
+    const { exit = null, stderr = '' } = told?.[0] ?? {};
+    say(`rolled back after ${ms} ms: ${stderr}`);
+    say(`version meanwhile: ${countWords(builds)}`);
+    if (exit !== 1) throw new Broken(`a bad build: wanted exit 1, saw exit ${exit}`);
+    // the task of the service that failed, and what it said
+    if (!/orders_api\S* on \S+: \S/.test(stderr)) {
+      throw new Broken(`a bad build: wanted the reason of its task, saw ${stderr}`);
+    }
+    if (builds.some(sha => sha !== former)) {
+      throw new Broken(`version: wanted ${former} only, saw ${countWords(builds)}`);
+    }
+    await allAre(experiment, former);
     await promised(experiment, 100);
     await load.stop();
     keepsTo(experiment, 'rollBack', ms);
   } };
-}
-
-function unnoticed(experiment: Experiment): Check {
-  return { id: 'unnoticed', claim: 'not one request failed', run: async say => nobodyFailed(experiment, say) };
 }
 
 /** Whoever is asked: the router sends each connection to another replica. */

@@ -1,7 +1,10 @@
 // standby-lost: a standby is frozen under load; the other one confirms the orders.
+import type { SwarmFacts } from '#infra/platform';
+import type { Check } from '../checks/climb.ts';
 import type { Drill } from '../experiment/drill.ts';
-import { lostUnderLoad, wholeAgain } from '../experiment/fleet.ts';
-import { isDurable, nothingLost } from '../experiment/reckoning.ts';
+import type { Experiment } from '../experiment/experiment.ts';
+import { lookAtFleet, onFleet, planLoss } from '../experiment/fleet.ts';
+import { nothingLost } from '../experiment/reckoning.ts';
 
 const loss = { fault: 'standby-lost', withoutWritesMs: 30_000, recoverMs: 180_000 } as const;
 
@@ -18,10 +21,23 @@ export const standbyLost: Drill = {
   },
   faults: ['standby-lost'],
   successor: 'any',
-  plan: experiment => ({
-    fault: [{ name: 'durable', checks: [isDurable(experiment)] }, ...lostUnderLoad(experiment, loss)],
-    recovery: wholeAgain(experiment, loss),
+  plan: experiment => planLoss(experiment, { ...loss, meanwhile: [otherConfirms(experiment)] }, [
     // what waits for the frozen standby is given up with it, after longer than a writer waits
-    afterwards: [{ name: 'reckoning', checks: [nothingLost(experiment)] }],
-  }),
+    { name: 'reckoning', checks: [nothingLost(experiment)] },
+  ]),
 };
+
+/** The frozen one is the one that confirmed: without another nothing would be taken. */
+function otherConfirms(experiment: Experiment): Check {
+  return { id: 'other-confirms', claim: 'the standby that followed confirms now', run: async say => {
+    const confirms = (facts: SwarmFacts | undefined) => (
+      facts?.members?.find(({ role, streams }) => role === 'confirms' && streams)?.name
+    );
+    const before = confirms(onFleet(experiment));
+    const now = await experiment.wait({
+      what: 'who confirms', wanted: `another than ${before}`, withinMs: 60_000, look: () => lookAtFleet(experiment),
+      good: facts => ![undefined, before].includes(confirms(facts)), tell: facts => confirms(facts) ?? 'nobody',
+    });
+    say(`${before} confirmed before, ${confirms(now)} confirms`);
+  } };
+}

@@ -54,6 +54,11 @@ test('an answer is good, refused in the promised form, or malformed', () => {
     ['bad malformed', answer(503, { code: 'outcome_unknown' })],
     ['refused', answer(503, { code: 'outcome_unknown', orderId: 'an id' })],
     ['refused', answer(503, { code: 'outcome_unknown' }), { keyed: true }],
+    // a router's own words, which no service has
+    ['bad malformed', answer(502, { code: 'outcome_unknown' })],
+    ['bad', answer(502, { code: 'outcome_unknown' }), { routed: true }],
+    ['bad', answer(504, { code: 'outcome_unknown' }), { routed: true, keyed: true }],
+    ['bad malformed', answer(502), { routed: true }],
   ];
   for (const [wanted, seen, how] of cases) assert.equal(grade(seen, how), wanted, JSON.stringify(seen));
 });

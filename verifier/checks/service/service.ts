@@ -23,6 +23,7 @@ export type Looking = {
   ledger: string;
   /** Who answered first, and when that was; undefined before. */
   first: { version: Version; atMs: number } | undefined;
+  fleet: boolean;
   /** Of a fleet, where any replica may answer: how many there are. Undefined of one service. */
   replicas: () => Promise<number | undefined>;
   /** Everyone who has answered, by instance. */

@@ -20,7 +20,9 @@ export function isVersioned(looking: Looking): Check[] {
   return [
     {
       id: 'one-instance',
-      claim: `version names build and instance on each of ${CONNECTIONS} connections, and who answers is known`,
+      claim: looking.fleet
+        ? `one build answers on each of ${CONNECTIONS} connections, from no more instances than there are replicas`
+        : `version names build and instance, the same on each of ${CONNECTIONS} connections`,
       run: say => isOneInstance(looking, say),
     },
     {
@@ -42,7 +44,9 @@ export function isStillThere(looking: Looking): Check {
   const watchedMs = looking.span(WATCHED_MS);
   return {
     id: 'same-instance',
-    claim: `who answered first answers last, at least ${watchedMs} ms later`,
+    claim: looking.fleet
+      ? `no more instances answer than there are replicas, for at least ${watchedMs} ms`
+      : `the instance that answered first answers last, at least ${watchedMs} ms later`,
     run: async () => {
       await remember(looking);
       const { first } = looking;
