@@ -3,14 +3,16 @@ DRILL ?= db-down
 TARGET ?= acceptance
 .DEFAULT_GOAL := help
 OURS = help doctor up verify status logs recover backup restore halt destroy report drill drills prove acceptance \
-	guarantees test life containers signals sabotage machines trouble lab images bench build clean
+	guarantees test life containers swarm signals sabotage machines trouble lab images bench build clean
 # whatever else stands behind `make drill` are names of drills: make drill mid-flight
 NAMES := $(if $(filter drill,$(MAKECMDGOALS)),$(filter-out $(OURS),$(MAKECMDGOALS)))
 # the longest first, so that none is left alone at the end
 LONG = verifier/test/process.test.ts infra/test/process-trouble.test.ts infra/test/process.test.ts verifier/test/verify.test.ts
 # what happens to a system in its life: these take minutes, and some need root and a loop device
 LIFE = infra/test/process-upgrade.test.ts infra/test/backup.test.ts infra/test/process-disk.test.ts verifier/test/power-cut.test.ts
-SHORT = $(filter-out $(LONG) $(LIFE) infra/test/docker% infra/test/machine%,$(wildcard $(addsuffix /test/*.test.ts,verifier infra service)))
+# what needs several machines: an engine and root
+FLEET = infra/test/swarm.test.ts infra/test/failover.test.ts infra/test/router.test.ts
+SHORT = $(filter-out $(LONG) $(LIFE) $(FLEET) infra/test/docker% infra/test/machine%,$(wildcard $(addsuffix /test/*.test.ts,verifier infra service)))
 compiled = $(foreach file,$(1),$(subst /test/,/dist/test/,$(file:.ts=.js)))
 run-tests = node --test --test-reporter=./verifier/dist/test/quiet-reporter.js --test-timeout=$(TEST_MS) --test-concurrency=3 $(call compiled,$(1))
 # each file has this long; the longest takes a tenth of it where nothing else runs
@@ -84,6 +86,9 @@ life: build ## tests of upgrades, backups, power cuts and full disks on plain pr
 containers: build ## every test of the container platform; needs an engine
 	@node --test --test-reporter=spec --test-timeout=3600000 --test-concurrency=1 $(patsubst infra/test/%.ts,infra/dist/test/%.js,$(wildcard infra/test/docker*.test.ts))
 
+swarm: build ## every test of the fleet and of its database; needs an engine and root
+	@node --test --test-reporter=spec --test-timeout=3600000 --test-concurrency=1 $(call compiled,$(FLEET))
+
 signals: build ## every drill, every signal, every moment; takes long [DRILLS= SIGNALS= STACKS=]
 	@node verifier/dist/test/signals-table.js
 
@@ -113,7 +118,7 @@ clean: ## remove what the build made, not the system's state
 
 #@
 #@ What most of them take, as in make verify STRICT=1
-#= PLATFORM=vagrant|docker|process  where it runs: remembered since up, else the best usable here
+#= PLATFORM=vagrant|docker|process|swarm  where it runs: remembered since up, else the best usable
 #= NODE="control worker1"           which nodes, or all; else those that were asked for at up
 #= TARGETS=host:port,...            verify these addresses, whatever runs there
 #= EXPECT=unready                   verify that all is refused while the database is away

@@ -9,7 +9,8 @@ export type Node = { name: string; local: string; address: string };
 export type NodeState = { node: string; line: string; runs: boolean };
 export type Target = { node: string; host: string; port: number };
 
-export const platformNames = ['vagrant', 'docker', 'process'] as const;
+/** Best first; `swarm` stands behind the one that can always be tried, so that it is never chosen by itself. */
+export const platformNames = ['vagrant', 'docker', 'process', 'swarm'] as const;
 export type PlatformName = (typeof platformNames)[number];
 
 /** What became of an act: a value, never an exit code or a sentence to be matched. */
@@ -41,6 +42,7 @@ export const faultNames = [
   'drain', 'config-refused', 'service-frozen', 'old-build', 'table-locked', 'disk-full', 'orders-lost', 'loosened',
   'db-slow', 'network-cut', 'connections-exhausted', 'db-restarted', 'read-only', 'right-revoked',
   'upgrade', 'bad-upgrade', 'power-cut', 'tables-lost',
+  'replica-killed', 'leader-killed', 'leader-frozen', 'standby-lost', 'node-lost', 'leader-node-lost', 'split',
 ] as const;
 export type FaultName = (typeof faultNames)[number];
 /** What `old-build` has the service say of itself: no checkout ever made it. */
@@ -95,6 +97,15 @@ export type Fault = {
   inPlace: (node: Node) => Promise<boolean>;
 };
 export type Faults = Record<FaultName, Fault>;
+/** What only a fleet can suffer, and why no other platform does. */
+export const fleetFaults = [
+  'replica-killed', 'leader-killed', 'leader-frozen', 'standby-lost', 'node-lost', 'leader-node-lost', 'split',
+] as const satisfies readonly FaultName[];
+export type FleetFaultName = (typeof fleetFaults)[number];
+export function isOfFleet(name: FaultName): name is FleetFaultName {
+  return fleetFaults.some(one => one === name);
+}
+export const noFleet = 'a fault of a fleet: make up PLATFORM=swarm';
 
 /**
  * Runs a shell script beside a node's database: psql, pg_dump and pg_restore are found there and log in as the
@@ -144,7 +155,7 @@ export type MachineFacts = {
 export type Reached = { node: string } & ({ status: number; instance_id: string } | { trouble: string });
 
 /** What the platform knows of a node's two programs. */
-export type Facts = ProcessFacts | ContainerFacts;
+export type Facts = ProcessFacts | ContainerFacts | SwarmFacts;
 export type ProgramFacts = {
   pid: number | null; state: string; restart_count: number; started_at: string | null; listening: string[] | null;
 };
@@ -162,6 +173,33 @@ export type ProcessFacts = NodeFacts & {
 };
 export type ContainerFacts = NodeFacts & {
   platform: 'docker' | 'vagrant'; containers: true; api: Box; db: Box; stack: StackFacts;
+};
+/**
+ * Of a whole swarm: each task that runs. `leaders` are the services of those members of the database that take writes,
+ * of which there should be one; `api` says of all replicas what can be said of one program, `db` of the leader.
+ * `nodes` are the machines that it should have, `cut_off` those that run without a cable. `members` is what Patroni
+ * tells, `synchronous` the leader's own synchronous_standby_names: null while nobody tells. `networks` are those that
+ * tasks are on, as each machine's engine has them. `settings` is what the replicas were given.
+ */
+export type SwarmFacts = NodeFacts & {
+  platform: 'swarm'; containers: 'tasks'; tasks: Task[]; leaders: string[]; access: Access | null;
+  nodes: string[]; cut_off: string[];
+  members: { name: string; role: 'leader' | 'confirms' | 'follows'; streams: boolean }[] | null;
+  synchronous: string | null;
+  networks: (Inspected & { node: string })[];
+  services: { name: string; running: number; wanted: number }[];
+  settings: Record<string, string>;
+  /** The images of this checkout: undefined when what it holds now was never built. */
+  wanted: Record<'service' | 'database' | 'etcd' | 'router', string | undefined>;
+  api: ProgramFacts; db: ProgramFacts;
+};
+/**
+ * `name` is the container's; `values` as in InspectedContainer, `image` what it inherits; `way_to_database` as in
+ * StackFacts, null for what is no replica.
+ */
+export type Task = {
+  service: string; node: string; id: string; name: string; box: Box; values: Record<string, Json>;
+  image: Record<string, Json>; way_to_database: string | null;
 };
 
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };

@@ -1,4 +1,4 @@
-// The three platforms: how each is opened, and whether it can be used on this machine.
+// The four platforms: how each is opened, and whether it can be used on this machine.
 import type { Context } from './context.ts';
 import { lacksOf } from './doctor/needs.ts';
 import { openDocker } from './docker/platform.ts';
@@ -6,6 +6,7 @@ import { openProcess } from './process/platform.ts';
 import { openVagrant } from './vagrant/platform.ts';
 import { platformNames } from './platform.ts';
 import type { Platform, PlatformName } from './platform.ts';
+import { openSwarm } from './swarm/platform.ts';
 
 /** Opens a platform; nothing is looked at or started yet. */
 export function openPlatform(name: PlatformName, context: Context): Platform {
@@ -14,7 +15,7 @@ export function openPlatform(name: PlatformName, context: Context): Platform {
 }
 
 const openers: Record<PlatformName, (context: Context) => Platform> = {
-  vagrant: openVagrant, docker: openDocker, process: openProcess,
+  vagrant: openVagrant, docker: openDocker, process: openProcess, swarm: openSwarm,
 };
 
 const realThing = 'this is a rehearsal: the specified runtime needs Docker with Compose v2 (Debian, Ubuntu: '

@@ -29,6 +29,10 @@ export const budgets: Readonly<Record<PlatformName, Readonly<Record<Timed, numbe
     detected: 1_000, readyAgain: 2_000, writeAgain: 2_000, verify: 60_000, up: 240_000, halt: 120_000,
     gap: 60_000, rollBack: 240_000,
   },
+  swarm: {
+    detected: 2_000, readyAgain: 5_000, writeAgain: 5_000, verify: 60_000, up: 180_000, halt: 90_000,
+    gap: 2_000, rollBack: 180_000,
+  },
 };
 
 /** `detected 1000, readyAgain 2000, …`, a line a platform. */

@@ -78,6 +78,12 @@ function parseAddress(hex: string): string {
   return /^0{16}FFFF0000/.test(hex) ? parseAddress(hex.slice(24)) : `[${hex}]`;
 }
 
+/** One container by itself; throws Unreadable without its image. */
+export function boxIn(found: Found, images: Image[]): Box {
+  const image = imageOf(found.container, images);
+  return boxOf(found, image, baseOf(image.baseName ?? found.container.image, image));
+}
+
 function imageOf({ name, imageId }: Container, images: Image[]): Image {
   const image = images.find(({ id }) => id === imageId);
   if (image === undefined) throw new Unreadable(`${name}: its image ${imageId} is not among ${quote(images)}`);

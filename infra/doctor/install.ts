@@ -6,10 +6,11 @@ import type { PlatformName } from '../platform.ts';
 export type System = 'debian' | 'fedora' | 'darwin' | 'other';
 
 /** What CI runs; what it does not run, and nobody else has: README says the same. */
-export const inCi = 'Debian 12 on amd64, base images and a box made from Debian packages, software emulation';
+export const inCi = 'Debian 12 on amd64, base images and a box made from Debian packages, software emulation, '
+  + 'a swarm of three engines on one machine';
 export const neverRun = [
-  'VirtualBox', 'hardware virtualisation', 'the pinned boxes', 'the pinned image digests', 'arm64', 'Ubuntu', 'Fedora',
-  'macOS', 'the Kubernetes manifests on a cluster',
+  'a swarm over several machines', 'VirtualBox', 'hardware virtualisation', 'the pinned boxes',
+  'the pinned image digests', 'arm64', 'Ubuntu', 'Fedora', 'macOS', 'the Kubernetes manifests on a cluster',
 ] as const;
 
 type Way = Partial<Record<System, string>>;
@@ -24,6 +25,7 @@ const ways: Record<PlatformName | 'setpriv' | 'postgres', Way> = {
     fedora: 'sudo dnf install moby-engine docker-compose docker-buildx && sudo systemctl enable --now docker',
     darwin: 'brew install --cask docker-desktop, and start it once',
   },
+  swarm: { debian: 'sudo infra/engine install && sudo infra/engine start' },
   process: { debian: 'sudo infra/prerequisites', fedora: 'sudo dnf install postgresql-server util-linux' },
   setpriv: { debian: 'sudo apt-get install util-linux', fedora: 'sudo dnf install util-linux' },
   postgres: { debian: 'sudo infra/prerequisites', fedora: 'sudo dnf install postgresql-server' },

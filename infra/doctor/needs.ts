@@ -107,8 +107,22 @@ const postgres: Look = async context => {
   return found.major >= LEAST_POSTGRES ? ok(says) : missing(`${says}: ${LEAST_POSTGRES} or later is needed`, fix);
 };
 
+/** Of what namespaces, bridges and mounts are made with. */
+const root: Look = () => process.platform !== 'linux' ? missing('a swarm of engines needs Linux', 'another platform')
+  : process.getuid?.() === 0 ? ok('root')
+    : missing('not root, which engines of their own need', 'sudo make up PLATFORM=swarm');
+
+const dockerd: Look = async context => {
+  for (const program of ['dockerd', 'nsenter', 'ip']) {
+    const told = await ask(context, [program, program === 'ip' ? '-V' : '--version']);
+    if (!('said' in told)) return missing(`no ${program}`, await installing('swarm', context.local), told.why);
+  }
+  return ok('dockerd nsenter ip');
+};
+
 const looks: Record<PlatformName, Record<string, Look>> = {
   vagrant: { vagrant, provider, hardware }, docker: { engine, compose, buildx }, process: { setpriv, postgres },
+  swarm: { root, engine, dockerd },
 };
 
 export function needsOf(of: PlatformName): Check[] {

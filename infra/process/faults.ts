@@ -6,8 +6,8 @@ import {
 } from '../database/faults.ts';
 import type { DatabaseFaultName } from '../database/faults.ts';
 import { noDisk } from '../loop-disk.ts';
-import { RolledBack, badBuild, newBuild, oldBuild, spoilEach } from '../platform.ts';
-import type { Ended, Fault, Faults, Node, Outcome, Spoilt } from '../platform.ts';
+import { RolledBack, badBuild, fleetFaults, newBuild, noFleet, oldBuild, spoilEach } from '../platform.ts';
+import type { Ended, Fault, Faults, FleetFaultName, Node, Outcome, Spoilt } from '../platform.ts';
 import { send } from './proc.ts';
 import { mainOf } from './service.ts';
 import type { ProcessStack, ProgramName } from './stack.ts';
@@ -56,6 +56,7 @@ export function openFaults(context: Context, { open, attempt }: Ways): Faults {
   const inDatabase = databaseFaults.map(name => [name, fault(bySql(name, context))] as const);
   return {
     ...Object.fromEntries(inDatabase) as Record<DatabaseFaultName, Fault>,
+    ...Object.fromEntries(fleetFaults.map(name => [name, impossible(noFleet)])) as Record<FleetFaultName, Fault>,
     'disk-full': fault(fullDisk(bySql('disk-full', context), context)),
     'power-cut': {
       ...powerCut,

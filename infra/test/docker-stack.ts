@@ -100,7 +100,8 @@ export async function soon(see: () => Promise<unknown>, wanted: unknown, deadlin
   }
 }
 
-async function machinesImage(env: NodeJS.ProcessEnv): Promise<string> {
+/** This checkout's service, built if its sources changed. */
+export async function machinesImage(env: NodeJS.ProcessEnv): Promise<string> {
   const read = readSettings(env, root.replace(/\/$/, ''));
   if ('complaints' in read) throw new Error(read.complaints.join('; '));
   const { settings } = read;

@@ -58,7 +58,7 @@ test('with nothing but node each platform names what it lacks and the command th
   assert.match(of('docker', 'engine'), /^missing no Docker engine answers \(there is no docker command\): .*install/);
   assert.match(of('docker', 'compose'), /^missing docker has no Compose v2/);
   assert.match(of('process', 'setpriv'), /^missing (no setpriv|plain processes need Linux)/);
-  assert.deepEqual(report.usable, { vagrant: false, docker: false, process: false });
+  assert.deepEqual(report.usable, { vagrant: false, docker: false, process: false, swarm: false });
   assert.equal(report.takes.platform, 'process');
   await assert.rejects(readdir(state), 'it makes no state folder');
 });
@@ -75,8 +75,8 @@ test('the best that has all it needs would be taken; PLATFORM= is judged by itse
   assert.match(chosen.stdout, /^make up takes vagrant \(PLATFORM says so\)$/m);
   assert.match(chosen.stdout, /^vagrant cannot be used$/m);
   // a line a check, however narrow the terminal is
-  const lines = chosen.stdout.trimEnd().split('\n').slice(0, -4);
-  const shape = /^(ok|missing|warn|unknown) +(host|vagrant|docker|process) +\S/;
+  const lines = chosen.stdout.trimEnd().split('\n').slice(0, -5);
+  const shape = /^(ok|missing|warn|unknown) +(host|vagrant|docker|process|swarm) +\S/;
   assert.deepEqual(lines.filter(line => !shape.test(line)), []);
 });
 

@@ -28,7 +28,7 @@ test('every complaint comes at once, with what would be right', () => {
   const read = readSettings(bad, '/house');
   assert.ok('complaints' in read);
   assert.deepEqual(read.complaints.map(line => line.split(' ')[0]).sort(), Object.keys(bad).sort());
-  assert.ok(read.complaints.includes('PLATFORM must be vagrant or docker or process, not "podman"'));
+  assert.ok(read.complaints.includes('PLATFORM must be vagrant or docker or process or swarm, not "podman"'));
 });
 
 test('a broken number is a scale, and nodes are named once each', () => {

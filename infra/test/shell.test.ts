@@ -14,7 +14,8 @@ const scripts = execFileSync('git', listed, { cwd: root, encoding: 'utf8' })
 /** The launcher, what installs and starts things, what runs in images and in machines, the lab, and CI. */
 const places = [
   '.ci/run', 'infra/control', 'infra/debian-13', 'infra/engine', 'infra/images/build',
-  'infra/images/database-entrypoint', 'infra/images/prune', 'infra/packages', 'infra/prerequisites', 'infra/role.sh',
+  'infra/images/cluster/first-start', 'infra/images/cluster/member', 'infra/images/database-entrypoint',
+  'infra/images/prune', 'infra/packages', 'infra/prerequisites', 'infra/role.sh',
   'vagrant/lab/box', 'vagrant/lab/prerequisites', 'vagrant/lab/run', 'vagrant/provision.sh',
 ];
 

@@ -1,5 +1,5 @@
 // What the facts about containers must say on the rungs listening, published and contained: each rule is pure.
-import type { Box, ContainerFacts, InspectedContainer, Target } from '#infra/platform';
+import type { Access, Box, ContainerFacts, InspectedContainer, Target } from '#infra/platform';
 import { addressOf } from '../client/address.ts';
 import { containerTable, differences, named, networkTable, volumeTable } from './expected.ts';
 import type { Member, Service } from './expected.ts';
@@ -41,7 +41,7 @@ export const rules: Rule[] = [
   { rung: 'contained', id: 'data-volume', claim: 'the data is in a volume of its own on this disk', needs: 'api',
     judge: facts => isExpected(differences(named(facts, facts.stack.volumes, 'data'), volumeTable(facts))) },
   { rung: 'contained', id: 'superuser', claim: 'the superuser cannot log in over the network', needs: 'answer',
-    judge: superuserStaysInside },
+    judge: ({ stack }) => onlyInside(stack.access) },
   { rung: 'contained', id: 'durability', claim: 'the database keeps what it has committed, and notices damage',
     needs: 'answer', judge: isDurable },
 ];
@@ -115,7 +115,7 @@ function isPublished({ published }: Box, wanted: string[]): Finding {
   return { wanted: `published ${show(wanted)}`, saw: show(published) };
 }
 
-function isTrue(field: string, value: boolean | null): Finding {
+export function isTrue(field: string, value: boolean | null): Finding {
   return value === true ? null : { wanted: `${field} true`, saw: show(value) };
 }
 
@@ -179,14 +179,14 @@ function differencesOf(facts: ContainerFacts, network: 'front' | 'private'): str
 
 const MOST_TOLD = 20;
 
-function isExpected(found: string[]): Finding {
+export function isExpected(found: string[]): Finding {
   if (found.length === 0) return null;
   const more = found.length > MOST_TOLD ? [`and ${found.length - MOST_TOLD} more`] : [];
   return { wanted: 'every value as expected', saw: [...found.slice(0, MOST_TOLD), ...more].join('; ') };
 }
 
 // A tag may be moved: the name has to hold the content's own digest, and the container to run that content.
-function isImage({ image, image_id, repo_digests }: Box, wanted: string | undefined): Finding {
+export function isImage({ image, image_id, repo_digests }: Box, wanted: string | undefined): Finding {
   if (wanted === undefined) {
     return { wanted: 'an image of these sources', saw: `${image}, and these sources were never built (make up)` };
   }
@@ -195,7 +195,7 @@ function isImage({ image, image_id, repo_digests }: Box, wanted: string | undefi
   return image === wanted && isContent ? null : { wanted, saw: `${image} with the content ${image_id}` };
 }
 
-function superuserStaysInside({ stack: { access } }: ContainerFacts): Finding {
+export function onlyInside(access: Access | null): Finding {
   const wanted = 'one superuser without a password, and passwords for every host';
   if (access === null) return { wanted, saw: 'a database that does not answer' };
   const { superusers, with_password: passwords, network_rules: lines } = access;
@@ -204,7 +204,7 @@ function superuserStaysInside({ stack: { access } }: ContainerFacts): Finding {
   return { wanted, saw: `superusers ${show(superusers)}, with a password ${show(passwords)}, open ${show(open)}` };
 }
 
-function isDurable({ durability }: ContainerFacts): Finding {
+export function isDurable({ durability }: Pick<ContainerFacts, 'durability'>): Finding {
   const wanted = 'fsync, full_page_writes, synchronous_commit and data_checksums on';
   if (durability === null) return { wanted, saw: 'a database that does not answer' };
   const { fsync, full_page_writes, synchronous_commit, data_checksums } = durability;
@@ -212,14 +212,14 @@ function isDurable({ durability }: ContainerFacts): Finding {
   return isOn ? null : { wanted, saw: show(durability) };
 }
 
-function isOrdinaryUser({ user, uid }: Box): Finding {
+export function isOrdinaryUser({ user, uid }: Box): Finding {
   if (user !== '' && !/^(root|0)(:|$)/.test(user) && uid !== null && uid > 0) return null;
   const wanted = 'a user that is not root, by configuration and in fact';
   return { wanted, saw: `user ${show(user)}, uid ${show(uid)}` };
 }
 
 // What a process has now is no proof: an ordinary user has none even in a privileged container, whose bound is full.
-function hasNoCapability({ cap_eff, cap_bnd, cap_add, privileged }: Box): Finding {
+export function hasNoCapability({ cap_eff, cap_bnd, cap_add, privileged }: Box): Finding {
   const none = [cap_eff, cap_bnd].every(set => set !== null && /^0+$/.test(set));
   if (none && cap_add.length === 0 && !privileged) return null;
   return {
@@ -228,17 +228,17 @@ function hasNoCapability({ cap_eff, cap_bnd, cap_add, privileged }: Box): Findin
   };
 }
 
-function isConfined({ no_new_privileges, seccomp }: Box): Finding {
+export function isConfined({ no_new_privileges, seccomp }: Box): Finding {
   if (no_new_privileges === true && seccomp === 2) return null;
   const saw = `no_new_privileges ${show(no_new_privileges)}, seccomp ${show(seccomp)}`;
   return { wanted: 'no_new_privileges true, seccomp 2', saw };
 }
 
-function isPinned({ base: { name, digest } }: Box): Finding {
+export function isPinned({ base: { name, digest } }: Box): Finding {
   if (name !== '' && /^sha256:[0-9a-f]{64}$/.test(digest)) return null;
   return { wanted: 'a base with its sha256 digest', saw: `base ${show(name)}, digest ${show(digest)}` };
 }
 
-function show(value: unknown): string {
+export function show(value: unknown): string {
   return value === undefined || value === null ? 'not seen' : JSON.stringify(value);
 }

@@ -34,6 +34,8 @@ export type Contract = {
   ledger: string;
   /** Base images that were built here are what was asked for. */
   standIns: boolean;
+  /** It is one way into a fleet, where any replica may answer: then the claims are those of a fleet. */
+  fleet: boolean;
   /** What the platform knows about the target's containers now, or why it knows nothing. */
   facts: () => Promise<Outcome<Facts>>;
 };
@@ -48,8 +50,9 @@ type NotUp = Pick<Contract, 'expect' | 'strict'>;
 export async function climbContract(
   stage: Stage, target: Target, contract: Contract, blockedBy: string | null = null,
 ): Promise<string | null> {
-  const looking = openLooking(target, contract);
-  const checks = checksOf(looking, contract);
+  const { look, ...boxes } = boxChecks({ at: atOf(target), target, ...contract });
+  const looking = openLooking(target, contract, look);
+  const checks = checksOf(looking, contract, { look, boxes });
   const climbing = { id: { node: target.node }, strict: contract.strict, blockedBy };
   const end = await climb(stage, rungs.map(name => ({ name, checks: checks[name] })), climbing);
   const below = rungs.slice(0, rungs.indexOf('versioned') + 1);
@@ -71,11 +74,13 @@ export function climbNotUp(stage: Stage, node: string, { expect, strict }: NotUp
   return climb(stage, [{ name: bottom ?? '', checks: [isUp] }, ...planned], { id: { node }, strict });
 }
 
-function checksOf(looking: Looking, contract: Contract): Record<RungName, Check[]> {
+type Boxes = ReturnType<typeof boxChecks>;
+type Seen = { look: Boxes['look']; boxes: Omit<Boxes, 'look'> };
+
+function checksOf(looking: Looking, contract: Contract, { look, boxes }: Seen): Record<RungName, Check[]> {
   const { expect, scaled } = contract;
   const { at, ledger, patient: api, target } = looking;
   const ready = expect === 'ready';
-  const { look, ...boxes } = boxChecks({ at, target, ...contract });
   const lasting = { at: at('lasting'), api, ledger, all: contract.all, starts: () => startsOf(looking, look) };
   return {
     ...boxes,
@@ -88,14 +93,23 @@ function checksOf(looking: Looking, contract: Contract): Record<RungName, Check[
   };
 }
 
-function openLooking(target: Target, { scaled, span, build, ledger }: Contract): Looking {
+function atOf(target: Target): Looking['at'] {
+  return rung => `${addressOf(target)} ${rung}`;
+}
+
+function openLooking(target: Target, { scaled, span, build, ledger, fleet }: Contract, look: Boxes['look']): Looking {
   const seen = new Set<string>();
   const open = (deadlineMs: number) => openApi(target, scaled(deadlineMs), seen);
   return {
-    target, scaled, span, seen, build, ledger, first: undefined, placed: new Map(),
-    at: rung => `${addressOf(target)} ${rung}`,
+    target, scaled, span, seen, build, ledger, fleet, first: undefined, placed: new Map(), answered: new Map(),
+    at: atOf(target), replicas: async () => fleet ? replicasIn(await look()) : undefined,
     quick: open(2_000), soon: open(1_000), patient: open(5_000),
   };
+}
+
+function replicasIn(told: Outcome<Facts>): number | undefined {
+  if (!('done' in told) || told.done.containers !== 'tasks') return undefined;
+  return told.done.tasks.filter(({ service }) => service === 'api').length;
 }
 
 /**

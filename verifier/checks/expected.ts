@@ -11,16 +11,16 @@ export type Service = 'api' | 'db';
 export type Member = Service | 'preflight';
 
 /** What is compared elsewhere, or is the engine's own choice; `why` is for the reader of the tables. */
-const free = (why: string): Range => ({ wanted: why, holds: () => true });
-const there: Range = { wanted: 'some value', holds: seen => seen !== undefined };
-const oneOf = (...values: (string | true | undefined)[]): Range => (
+export const free = (why: string): Range => ({ wanted: why, holds: () => true });
+export const there: Range = { wanted: 'some value', holds: seen => seen !== undefined };
+export const oneOf = (...values: (string | true | undefined)[]): Range => (
   { wanted: values.map(show).join(' or '), holds: seen => values.some(value => value === seen) }
 );
-const within = (allowed: readonly string[]): Range => ({
+export const within = (allowed: readonly string[]): Range => ({
   wanted: `none but ${allowed.join(' ')}`,
   holds: seen => seen === undefined || (Array.isArray(seen) && seen.every(item => allowed.includes(String(item)))),
 });
-const covering = (...least: string[]): Range => ({
+export const covering = (...least: string[]): Range => ({
   wanted: `a list with ${least.join(' ')}`,
   holds: seen => Array.isArray(seen) && least.every(item => seen.includes(item)),
 });
@@ -189,11 +189,11 @@ function dbTable({ stack }: ContainerFacts): Table {
   };
 }
 
-const MIB = 1024 * 1024;
+export const MIB = 1024 * 1024;
 // What an image decides; all else in a container's Config was given when it was made.
 const ofImages = /^Config\.(Env\.|Labels\.|Healthcheck\.|(Cmd|Entrypoint|Shell|WorkingDir|StopSignal)$)/;
 
-function inherited({ image = {} }: InspectedContainer): Table {
+export function inherited({ image = {} }: Pick<InspectedContainer, 'image'>): Table {
   return Object.fromEntries(Object.entries(image).filter(([path]) => ofImages.test(path)));
 }
 
@@ -202,7 +202,7 @@ function ownLabels(path: string, owner: string): Table {
   return { [`${path}.orders.owner`]: owner, [`${path}.com.docker.compose.*`]: notes };
 }
 
-function environment(values: Record<string, string>): Table {
+export function environment(values: Record<string, string>): Table {
   const set = Object.entries(values).filter(([, value]) => value !== '');
   return Object.fromEntries(set.map(([name, value]) => [`Config.Env.${name}`, value]));
 }

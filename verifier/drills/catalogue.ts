@@ -11,9 +11,13 @@ import { dbRestartStorm } from './db-restart-storm.ts';
 import { dbSlow } from './db-slow.ts';
 import { diskFull } from './disk-full.ts';
 import { drain } from './drain.ts';
+import { leaderFrozen } from './leader-frozen.ts';
+import { leaderKilled } from './leader-killed.ts';
+import { leaderNodeLost } from './leader-node-lost.ts';
 import { loosened } from './loosened.ts';
 import { midFlight } from './mid-flight.ts';
 import { networkCut } from './network-cut.ts';
+import { nodeLost } from './node-lost.ts';
 import { oldBuild } from './old-build.ts';
 import { ordersLost } from './orders-lost.ts';
 import { portClosed } from './port-closed.ts';
@@ -21,9 +25,13 @@ import { portDropped } from './port-dropped.ts';
 import { powerCut } from './power-cut.ts';
 import { processKilled } from './process-killed.ts';
 import { readOnly } from './read-only.ts';
+import { replicaKilled } from './replica-killed.ts';
 import { restartKeepsOrders } from './restart-keeps-orders.ts';
 import { rightRevoked } from './right-revoked.ts';
+import { rollingUpgrade } from './rolling-upgrade.ts';
 import { serviceFrozen } from './service-frozen.ts';
+import { split } from './split.ts';
+import { standbyLost } from './standby-lost.ts';
 import { tableLocked } from './table-locked.ts';
 import { upgrade } from './upgrade.ts';
 
@@ -31,6 +39,7 @@ export const drills: readonly Drill[] = [
   dbDown, badCredentials, midFlight, portClosed, portDropped, dbHung, processKilled, restartKeepsOrders, drain,
   configRefused, serviceFrozen, oldBuild, tableLocked, diskFull, ordersLost, loosened, dbSlow, networkCut,
   connectionsExhausted, dbRestartStorm, readOnly, rightRevoked, upgrade, powerCut, backupRestores,
+  replicaKilled, rollingUpgrade, leaderKilled, leaderFrozen, standbyLost, nodeLost, leaderNodeLost, split,
 ];
 
 /** `db-down               the database is stopped`, a line a drill. */

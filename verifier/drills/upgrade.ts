@@ -5,6 +5,7 @@ import { Broken } from '../checks/climb.ts';
 import type { Check, Rung } from '../checks/climb.ts';
 import { describe } from '../client/api.ts';
 import type { Drill } from '../experiment/drill.ts';
+import { NotPossible } from '../experiment/experiment.ts';
 import type { Experiment } from '../experiment/experiment.ts';
 import { keepsTo, promised, servedAgain } from '../experiment/fault.ts';
 import { isDurable, reckon } from '../experiment/reckoning.ts';
@@ -35,6 +36,7 @@ function upgraded(experiment: Experiment): Rung {
   const { load } = experiment;
   const claim = 'a new build replaces the old one, and takes orders within its budget';
   return { name: 'fault', checks: [{ id: 'upgraded', claim, run: async say => {
+    if (experiment.before.facts.containers === 'tasks') throw new NotPossible('a fleet has rolling-upgrade for it');
     await load.start({ keyless: 4 });
     await promised(experiment, 100);
     await replaced(experiment, { say, step: 'upgrade', act: () => experiment.inject('upgrade') });

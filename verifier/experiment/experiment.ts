@@ -44,6 +44,8 @@ export type Experiment = {
   /** Files that it has left to be looked at, which the report says at the end. */
   readonly kept: Set<string>;
   readonly api: Api;
+  /** Where a fault of somebody else would be in the way: this node, and of a fleet every one. */
+  faulty: () => Promise<string[]>;
   /** Sixteen writers and their log; nobody writes before its `start`. */
   readonly load: Load;
   /** Throws Broken with every check of the contract that is broken; gives the facts that it saw last. */
@@ -109,11 +111,14 @@ export function openExperiment(given: ExperimentOptions): Experiment {
   return {
     target, control, scaled, strict, kills, api, load, measured: [], place, tellLadder, find: api.find,
     backups: backupsOf(state, node), kept: new Set(),
+    faulty: async () => await isFleet(given) ? ['all'] : [node],
     verify: (expect = 'ready') => given.verify(expect),
     proveSound: () => proveSound(given),
     begin: async facts => {
       const before = await remember({ api, place }, facts);
-      const { probes, ...writing } = openProbes(target, { scaled, orderId: before.order.orderId, place });
+      const { probes, ...writing } = openProbes(target, {
+        scaled, orderId: before.order.orderId, place, routed: facts.containers === 'tasks',
+      });
       // where every answer costs ten times as much, ten probes a second would be a load test; but a drain's grace is
       // not scaled, and has to be seen
       opened = { before, ...writing, timeline: watchTimeline(probes, Math.min(500, Math.max(100, scaled(100)))) };
@@ -159,6 +164,10 @@ async function timed<T>(verb: string, act: () => Promise<Outcome<T>>): Promise<T
   return { told: outcome.done, ms };
 }
 
+async function isFleet({ options, control }: Pick<ExperimentOptions, 'options' | 'control'>): Promise<boolean> {
+  return (options.platform ?? (await control.memory())?.platform) === 'swarm';
+}
+
 async function proveSound({ options, target, ledger, control }: ExperimentOptions): Promise<Facts> {
   const broken: string[] = [];
   let last: Facts | undefined;
@@ -181,8 +190,9 @@ async function proveSound({ options, target, ledger, control }: ExperimentOption
   // it is verify that watches for long; a drill has a timeline
   const span = (ms: number) => Math.min(ms, scaled(ms)) / 10;
   const build = wantedBuild(options);
+  const fleet = await isFleet({ options, control });
   await climbContract(stage, target, {
-    expect: 'ready', strict: false, standIns, scaled, span, build, all, ledger, facts,
+    expect: 'ready', strict: false, standIns, scaled, span, build, all, ledger, fleet, facts,
   });
   if (broken.length > 0) throw new Broken(`not sound: ${broken.join('; ')}`);
   if (last === undefined) throw new Broken('the contract was proved without facts');

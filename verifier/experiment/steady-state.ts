@@ -22,9 +22,11 @@ export function soundBefore(experiment: Experiment): Rung {
     name: 'sound',
     checks: [
       { id: 'no-fault', claim: 'no fault is in place', run: async () => {
-        const faults = (await control.faultsInPlace([target.node])).map(({ fault }) => fault);
+        const faults = await control.faultsInPlace(await experiment.faulty());
         if (faults.length === 0) return;
-        throw new Broken(`${faults.join(', ')} still in place on ${target.node}: run drill recover first`);
+        const where = [...new Set(faults.map(({ node }) => node))].join(', ');
+        const told = faults.map(({ fault }) => fault).join(', ');
+        throw new Broken(`${told} still in place on ${where}: run drill recover first`);
       } },
       { id: 'contract', claim: 'the whole contract holds', run: async say => {
         await experiment.begin(await experiment.proveSound());

@@ -108,13 +108,29 @@ async function supervise(program: DrillProgram, { picked, tellEnd }: Chosen, beg
   }
 }
 
-/** The kernel gives the lock back when everyone who holds it is gone, however they went. */
-async function takeNode({ control, node }: OnNode, name: string): Promise<{ fd: number; release: () => void }> {
-  const lock = await orCannotRun(control.beginDrill(node, name));
-  if (!('heldBy' in lock)) return lock;
-  const { heldBy } = lock;
-  throw new CannotRun(`${heldBy.name} (pid ${heldBy.pid}) is running on ${node}: one drill at a time on a node`);
+/**
+ * The kernel gives the lock back when everyone who holds it is gone, however they went. A fault of a fleet is one of
+ * all its nodes: there a drill takes all of them.
+ */
+async function takeNode({ control, node, options }: OnNode, name: string): Promise<Taken> {
+  const platform = options.platform ?? (await orCannotRun(control.memory()))?.platform;
+  const held = new Map<string, Taken>();
+  const release = () => held.forEach(lock => lock.release());
+  for (const one of platform === 'swarm' ? await orCannotRun(control.chosenNodes(['all'])) : [node]) {
+    const lock = await orCannotRun(control.beginDrill(one, name));
+    if ('heldBy' in lock) {
+      release();
+      const { heldBy } = lock;
+      throw new CannotRun(`${heldBy.name} (pid ${heldBy.pid}) is running on ${one}: one drill at a time on a node`);
+    }
+    held.set(one, lock);
+  }
+  const own = held.get(node);
+  if (own === undefined) throw new CannotRun(`there is no node ${node}`);
+  return { fd: own.fd, release };
 }
+
+type Taken = { fd: number; release: () => void };
 
 type Locked = OnNode & { lock: number };
 
@@ -194,13 +210,15 @@ function tellParent(message: Message): Promise<void> {
 
 /** Where the node answers; CannotRun when it is not up, or broken already. */
 async function findTarget({ options, control, node }: OnNode): Promise<{ target: Target; ledger: string }> {
-  const faults = await orCannotRun(control.faultsInPlace([node]));
-  const { found } = await findTargets(options, control);
+  const { found, platform } = await findTargets(options, control);
+  const faults = await orCannotRun(control.faultsInPlace(platform === 'swarm' ? ['all'] : [node]));
   const own = found.find(({ target }) => target.node === node);
   if (own === undefined) throw new CannotRun(`${node} is not up (make up starts it); nothing was broken`);
   if (faults.length === 0) return own;
   const told = faults.map(({ fault, since }) => `${fault} since ${since}`).join(', ');
-  throw new CannotRun(`still in place on ${node}: ${told}; NODE=${node} node verifier/dist/drill.js recover undoes it`);
+  const where = faults[0]?.node ?? node;
+  const undo = `NODE=${where} node verifier/dist/drill.js recover undoes it`;
+  throw new CannotRun(`still in place on ${where}: ${told}; ${undo}`);
 }
 
 /** What a drill left that was killed together with its parent. */

@@ -22,7 +22,7 @@ import type { Report } from '../results/run.ts';
 import { leaveWithParent } from '../results/signals.ts';
 import { verdict } from '../results/verdict.ts';
 import { answerHelp } from './help.ts';
-import { begin, root } from './program.ts';
+import { begin, orCannotRun, root } from './program.ts';
 import type { Begun, Program } from './program.ts';
 import { askMachines, factsOf, findTargets } from './targets.ts';
 import type { Found } from './targets.ts';
@@ -82,7 +82,10 @@ async function look(looking: Looking): Promise<number> {
   const machines = found.length === 0 ? undefined : await askMachines(options, control, found);
   const targets = [...notUp, ...found.map(({ target }) => target.node)];
   tell({ scope: { targets, machines: [...machines?.told.keys() ?? []], rehearsal } });
-  await tellFaults([...notUp, ...found.flatMap(({ node }) => node ?? [])], looking);
+  const own = [...notUp, ...found.flatMap(({ node }) => node ?? [])];
+  // of a fleet a fault is nobody's alone, whichever node it was asked of
+  const isFleet = platform === 'swarm' && own.length > 0;
+  await tellFaults(isFleet ? await orCannotRun(control.chosenNodes(['all'])) : own, looking);
   const ends: (string | null)[] = [];
   // a slow machine needs longer to answer, not to be watched longer
   const span = (ms: number) => Math.min(ms, options.scaled(ms)) * pace;
@@ -91,10 +94,12 @@ async function look(looking: Looking): Promise<number> {
   const off = machines === undefined ? new Set<string>() : await climbMachines(stage, { ...machines, strict });
   for (const node of notUp) ends.push(await climbNotUp(stage, node, options));
   for (const { target, node, ledger } of found) {
-    const contract = { ...common, ledger, facts: factsOf(control, node) };
+    const fleet = platform === 'swarm' && node !== undefined;
+    const contract = { ...common, ledger, fleet, facts: factsOf(control, node) };
     ends.push(await climbContract(stage, target, contract, off.has(target.node) ? 'online' : null));
   }
-  if (ends.length > 1) await compareNodes(found, ends.find(end => end !== null), looking);
+  const fleet = platform === 'swarm' && found.every(({ node }) => node !== undefined);
+  if (ends.length > 1) await compareNodes(found, ends.find(end => end !== null), { ...looking, fleet });
   return off.size === 0 && ends.every(end => end === null) ? 0 : 1;
 }
 
@@ -142,7 +147,9 @@ async function tellFault({ node, fault, since }: Entry, control: Control): Promi
   return `fault ${fault} is still in place since ${since}; ${undo}`;
 }
 
-async function compareNodes(found: Found[], blockedBy: string | null | undefined, looking: Looking): Promise<void> {
+async function compareNodes(
+  found: Found[], blockedBy: string | null | undefined, looking: Looking & { fleet: boolean },
+): Promise<void> {
   const { stage, options } = looking;
   const names = found.map(({ target }) => target.node).join(', ');
   let looked: Promise<Build[]> | undefined;
@@ -153,7 +160,8 @@ async function compareNodes(found: Found[], blockedBy: string | null | undefined
     if (finding !== null) throw broken(names, finding.wanted, finding.saw);
   };
   const build: Check = { id: 'one-build', claim: `one image and one commit on ${names}`, skip, run };
-  const rung = { name: 'contained', checks: [eachIsAnother(found, looking), build] };
+  const apart = looking.fleet ? eachIsSpread(found, looking) : eachIsAnother(found, looking);
+  const rung = { name: 'contained', checks: [apart, build] };
   const climbing = { id: { node: 'nodes' }, strict: options.strict, blockedBy: blockedBy ?? null };
   await climb(stage, [rung], climbing);
 }
@@ -173,12 +181,36 @@ function eachIsAnother(found: Found[], { options }: Looking): Check {
   } };
 }
 
+/** Every router of a fleet leads to the same replicas: of these there has to be one on each machine. */
+function eachIsSpread(found: Found[], { control }: Looking): Check {
+  const claim = 'each target is a machine of its own, with its own router and its own replica';
+  return { id: 'instances-apart', claim, run: async () => {
+    const seen = new Map<string, string>();
+    for (const { target, node } of found) {
+      const told = await factsOf(control, node)();
+      const tasks = 'done' in told && told.done.containers === 'tasks' ? told.done.tasks : [];
+      for (const service of ['router', 'api']) {
+        const id = tasks.find(task => task.service === service && task.node === node)?.id;
+        if (id === undefined) throw broken(target.node, `a task of ${service} there`, 'none');
+        const other = seen.get(id);
+        const names = `${other}, ${target.node}`;
+        if (other !== undefined) throw broken(names, `two tasks of ${service}`, `${id} behind both`);
+        seen.set(id, target.node);
+      }
+    }
+  } };
+}
+
 async function seeBuild({ target, node }: Found, { options, control }: Begun): Promise<Build> {
   const told = await factsOf(control, node)();
   const commit = (await openApi(target, options.scaled(2_000)).version()).value?.git_sha;
   const seen = { node: target.node, commit, image: undefined };
   if ('failed' in told) return seen;
   if ('impossible' in told) return { ...seen, without: told.impossible };
+  if (told.done.containers === 'tasks') {
+    const own = told.done.tasks.find(task => task.service === 'api' && task.node === node);
+    return { ...seen, image: own?.box.image_id };
+  }
   return told.done.containers ? { ...seen, image: told.done.api.image_id } : { ...seen, without: told.done.reason };
 }
 

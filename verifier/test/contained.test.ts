@@ -16,7 +16,7 @@ type Looks = { expect?: 'ready' | 'unready'; standIns?: boolean; facts: () => Pr
 
 /** Every check of the rung: `held`, `skip REASON` or what it saw. */
 async function climbed({ expect = 'ready', standIns = true, facts }: Looks): Promise<Record<string, string>> {
-  const contained = { at: () => 'here', target, expect, standIns, scaled: (ms: number) => ms, facts };
+  const contained = { at: () => 'here', target, expect, standIns, fleet: false, scaled: (ms: number) => ms, facts };
   const { look: _first, ...rungs } = boxChecks(contained);
   const checks = Object.values(rungs).flat();
   const ends: Record<string, string> = {};

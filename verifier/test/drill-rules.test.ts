@@ -54,6 +54,11 @@ test('an answer is good, refused in the promised form, or malformed', () => {
     ['bad malformed', answer(503, { code: 'outcome_unknown' })],
     ['refused', answer(503, { code: 'outcome_unknown', orderId: 'an id' })],
     ['refused', answer(503, { code: 'outcome_unknown' }), { keyed: true }],
+    // a router's own words, which no service has
+    ['bad malformed', answer(502, { code: 'outcome_unknown' })],
+    ['bad', answer(502, { code: 'outcome_unknown' }), { routed: true }],
+    ['bad', answer(504, { code: 'outcome_unknown' }), { routed: true, keyed: true }],
+    ['bad malformed', answer(502), { routed: true }],
   ];
   for (const [wanted, seen, how] of cases) assert.equal(grade(seen, how), wanted, JSON.stringify(seen));
 });
@@ -140,7 +145,7 @@ test('a verb over its budget is red, and every platform has a number for every w
   const of = { scaled: (ms: number) => ms * 2, budgets: budgets.process, measured: [] };
   keepsTo(of, 'halt', budgets.process.halt * 2);
   assert.throws(() => keepsTo(of, 'halt', budgets.process.halt * 2 + 1), /halt: wanted it within 40000 ms/);
-  assert.equal(listBudgets().length, 3);
+  assert.equal(listBudgets().length, 4);
   const table = tellBudgets().split('\n');
   assert.equal(table.length, 10);
   assert.equal(new Set(table.map(line => line.split('|').length)).size, 1);

@@ -75,8 +75,8 @@ const edges: { edge: string; sign: RegExp; service: string[]; verifier: string[]
 
 /** Rooms that may have more files than nine: one file each of the catalogue, of a platform's parts. */
 const roomy: Record<string, number> = {
-  'verifier/checks': 10, 'verifier/drills': 26, 'verifier/experiment': 13, 'verifier/programs': 11,
-  infra: 19, 'infra/process': 12,
+  'verifier/checks': 12, 'verifier/drills': 34, 'verifier/experiment': 14, 'verifier/programs': 11,
+  infra: 19, 'infra/process': 12, 'infra/swarm': 10,
 };
 
 /** Nothing on the left may reach anything on the right, not even through others. A folder is all that is in it. */
@@ -115,7 +115,7 @@ const apart: { from: string[]; to: string[]; why: string }[] = [
   },
   { from: ['verifier/experiment/'], to: ['verifier/drills/'], why: 'experiments serve every drill' },
   {
-    from: ['infra/process/', 'infra/docker/', 'infra/vagrant/'],
+    from: ['infra/process/', 'infra/docker/', 'infra/vagrant/', 'infra/swarm/'],
     to: ['infra/control.ts', 'infra/cli.ts', 'infra/journal.ts'],
     why: 'a platform knows nothing of turns, memory and the journal around it',
   },

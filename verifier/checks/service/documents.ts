@@ -31,28 +31,66 @@ export async function metricsTellTheTruth(looking: Looking): Promise<void> {
   const { at, quick } = looking;
   const asks = 3;
   const wanted = (wish: string, saw: string) => broken(at('versioned'), `metrics with ${wish}`, saw);
+  const replicas = await looking.replicas();
+  if (replicas !== undefined && replicas > 1) return countTogether(looking, replicas);
   const before = await readMetrics(looking, 'versioned');
   for (let i = 0; i < asks; i += 1) await quick.health();
   const after = await readMetrics(looking, 'versioned');
   const version = (await quick.version()).value;
   if (version === undefined) throw broken(at('versioned'), 'a version', 'none');
-  const [build] = [...after.keys()].filter(series => series.startsWith('build_info '));
-  for (const label of [`version="${version.version}"`, `git_sha="${version.git_sha}"`, `node="${version.node}"`]) {
-    if (!build?.includes(label)) throw wanted(`build_info ${label}`, build ?? 'none');
-  }
-  const series = 'http_requests_total method="GET" route="/health" status="200"';
+  needBuild(version, after, wanted);
   const [was, is] = [before.get(series) ?? 0, after.get(series) ?? 0];
   if (is < was + asks) throw wanted(`${series} ${asks} above ${was}`, String(is));
   needStart(version, after.get('process_start_time_seconds'), wanted);
 }
 
+const series = 'http_requests_total method="GET" route="/health" status="200"';
+const TURNS = 20;
+
+/** Each replica is of this build and counts what it has answered: together they count all that was asked. */
+async function countTogether(looking: Looking, replicas: number): Promise<void> {
+  const { at, quick, answered } = looking;
+  const wanted = (wish: string, saw: string) => broken(at('versioned'), `metrics with ${wish}`, saw);
+  const version = (await quick.version()).value;
+  if (version === undefined) throw broken(at('versioned'), 'a version', 'none');
+  const total = async () => {
+    const counts = new Map<number, number>();
+    for (let i = 0; i < TURNS * replicas && counts.size < replicas; i += 1) {
+      const metrics = await readMetrics(looking, 'versioned');
+      needBuild(version, metrics, wanted);
+      const start = metrics.get('process_start_time_seconds') ?? NaN;
+      const known = [version, ...answered.values()];
+      needStart(known.find(one => isStart(one, start)) ?? version, start, wanted);
+      counts.set(start, metrics.get(series) ?? 0);
+    }
+    if (counts.size === replicas) return [...counts.values()].reduce((sum, count) => sum + count, 0);
+    throw broken(at('versioned'), `metrics of ${replicas} replicas`, `those of ${counts.size}`);
+  };
+  const was = await total();
+  for (let i = 0; i < TURNS; i += 1) await quick.health();
+  const is = await total();
+  if (is < was + TURNS) throw wanted(`${series} ${TURNS} above ${was}`, String(is));
+}
+
 // A process lives some time before it listens, and longer on a machine that is busy.
 const STARTING_MS = 60_000;
 
-function needStart(version: Version, seconds = NaN, wanted: (wish: string, saw: string) => Error): void {
-  const apart = Date.parse(version.started_at) - seconds * 1_000;
-  if (Math.abs(apart) <= STARTING_MS) return;
+function needStart(version: Version, seconds = NaN, wanted: Wanting): void {
+  if (isStart(version, seconds)) return;
   throw wanted(`process_start_time_seconds of about ${version.started_at}`, String(seconds));
+}
+
+function isStart(version: Version, seconds: number): boolean {
+  return Math.abs(Date.parse(version.started_at) - seconds * 1_000) <= STARTING_MS;
+}
+
+type Wanting = (wish: string, saw: string) => Error;
+
+function needBuild(version: Version, metrics: Metrics, wanted: Wanting): void {
+  const [build] = [...metrics.keys()].filter(name => name.startsWith('build_info '));
+  for (const label of [`version="${version.version}"`, `git_sha="${version.git_sha}"`, `node="${version.node}"`]) {
+    if (!build?.includes(label)) throw wanted(`build_info ${label}`, build ?? 'none');
+  }
 }
 
 /** Every sample, by its name and sorted labels with spaces between. Broken when a line is none of text format 0.0.4. */

@@ -23,6 +23,11 @@ export type Looking = {
   ledger: string;
   /** Who answered first, and when that was; undefined before. */
   first: { version: Version; atMs: number } | undefined;
+  fleet: boolean;
+  /** Of a fleet, where any replica may answer: how many there are. Undefined of one service. */
+  replicas: () => Promise<number | undefined>;
+  /** Everyone who has answered, by instance. */
+  answered: Map<string, Version>;
   /** Every order of this run, by its id. */
   placed: Map<string, Promised>;
 };

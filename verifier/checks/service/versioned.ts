@@ -20,7 +20,9 @@ export function isVersioned(looking: Looking): Check[] {
   return [
     {
       id: 'one-instance',
-      claim: `version names build and instance, the same on each of ${CONNECTIONS} connections`,
+      claim: looking.fleet
+        ? `one build answers on each of ${CONNECTIONS} connections, from no more instances than there are replicas`
+        : `version names build and instance, the same on each of ${CONNECTIONS} connections`,
       run: say => isOneInstance(looking, say),
     },
     {
@@ -42,7 +44,9 @@ export function isStillThere(looking: Looking): Check {
   const watchedMs = looking.span(WATCHED_MS);
   return {
     id: 'same-instance',
-    claim: `the instance that answered first answers last, at least ${watchedMs} ms later`,
+    claim: looking.fleet
+      ? `no more instances answer than there are replicas, for at least ${watchedMs} ms`
+      : `the instance that answered first answers last, at least ${watchedMs} ms later`,
     run: async () => {
       await remember(looking);
       const { first } = looking;
@@ -50,7 +54,7 @@ export function isStillThere(looking: Looking): Check {
       do {
         const answer = await looking.quick.version();
         if (answer.value === undefined) throw lacking(looking, answer);
-        needEqual(looking, first.version, answer.value);
+        await needKnown(looking, first.version, answer.value);
         await new Promise(resolve => { setTimeout(resolve, 50); });
       } while (performance.now() - first.atMs < watchedMs);
     },
@@ -67,9 +71,11 @@ async function isOneInstance(looking: Looking, say: (line: string) => void): Pro
   for (let i = 2; i <= CONNECTIONS; i += 1) {
     const again = await quick.version();
     if (again.value === undefined) throw lacking(looking, again);
-    needEqual(looking, value, again.value);
+    await needKnown(looking, value, again.value);
   }
-  needEqual(looking, looking.first?.version ?? value, value);
+  await needKnown(looking, looking.first?.version ?? value, value);
+  const replicas = await looking.replicas();
+  if (replicas !== undefined) say(`${at('versioned')}: ${looking.answered.size} of ${replicas} replicas answered`);
   const { service, version, git_sha, instance_id, started_at } = value;
   say(`${at('versioned')}: ${service} ${version}, commit ${git_sha}, instance ${instance_id} since ${started_at}`);
 }
@@ -99,6 +105,23 @@ async function isBuiltFrom(looking: Looking, wanted: Wanted): Promise<void> {
   if (isCommit(value.git_sha, commit) && value.version === version) return;
   const saw = `commit ${value.git_sha}, version ${value.version}`;
   throw broken(looking.at('versioned'), `commit ${commit}, version ${version} (make up starts it)`, saw);
+}
+
+/** One service is always the same instance. Of a fleet any may answer, each of the same build and never restarted. */
+async function needKnown(looking: Looking, first: Version, again: Version): Promise<void> {
+  const replicas = await looking.replicas();
+  if (replicas === undefined) {
+    needEqual(looking, first, again);
+    return;
+  }
+  const { instance_id: id, started_at } = again;
+  needEqual(looking, first, { ...again, instance_id: first.instance_id, started_at: first.started_at });
+  const { answered, at } = looking;
+  const before = answered.get(id);
+  answered.set(id, again);
+  // one that takes another's place is one too many
+  if (answered.size > replicas) throw broken(at('versioned'), `${replicas} replicas`, [...answered.keys()].join(' '));
+  if (before !== undefined && before.started_at !== started_at) needEqual(looking, before, again);
 }
 
 function needEqual({ at }: Looking, first: Version, again: Version): void {

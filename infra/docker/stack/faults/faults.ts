@@ -5,8 +5,8 @@ import {
 } from '../../../database/faults.ts';
 import type { DatabaseFaultName } from '../../../database/faults.ts';
 import { noDisk } from '../../../loop-disk.ts';
-import { faultNames } from '../../../platform.ts';
-import type { Ended, FaultName, Outcome, Spoilt } from '../../../platform.ts';
+import { faultNames, isOfFleet, noFleet } from '../../../platform.ts';
+import type { Ended, FaultName, FleetFaultName, Outcome, Spoilt } from '../../../platform.ts';
 import { attempt, present } from '../../engine.ts';
 import type { Engine, Service } from '../../engine.ts';
 import type { Container } from '../../inspect.ts';
@@ -34,7 +34,7 @@ type Row = {
 const LOCK_MS = 20_000;
 /** Longer than the engine's longest pause. */
 const HEAL_MS = 70_000;
-const faults: Record<FaultName, Row> = {
+const faults: Record<Exclude<FaultName, FleetFaultName>, Row> = {
   ...Object.fromEntries(databaseFaults.map(name => [name, bySql(name)])) as Record<DatabaseFaultName, Row>,
   'disk-full': fullDisk(bySql('disk-full')),
   'power-cut': {
@@ -122,6 +122,10 @@ export function faultsOf(engine: Engine): StackFaults {
   const { firewall } = engine.options;
   const impossible = { impossible: 'port-dropped needs a packet filter of our own, as in the VMs' };
   const rows = faultNames.map(name => {
+    if (isOfFleet(name)) {
+      const absent = { recover: async () => ({ done: undefined }), inPlace: async () => false };
+      return [name, { inject: async () => ({ impossible: noFleet }), ...absent }] as const;
+    }
     const row = faults[name];
     const fault: StackFault = {
       inject: async spoilt => {

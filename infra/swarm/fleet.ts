@@ -1,0 +1,118 @@
+// The machines as one swarm: switched on, joined, and asked through whichever of them answers.
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Context } from '../context.ts';
+import { Trouble, lastWords, linesOf } from '../docker/engine.ts';
+import type { RunOptions } from '../host.ts';
+import { messageOf } from '../platform.ts';
+import type { Node } from '../platform.ts';
+import { isRaised, lowerBridge, raiseBridge } from './bridge.ts';
+import { openMachine } from './machine.ts';
+import type { Machine } from './machine.ts';
+import { placesOf } from './places.ts';
+import type { Places } from './places.ts';
+
+export type Fleet = {
+  readonly machines: readonly Machine[];
+  readonly places: Places;
+  /** Every machine is on and a manager of the same swarm then, so that losing one leaves a quorum. */
+  assemble: () => Promise<void>;
+  disband: () => Promise<void>;
+  isRaised: () => Promise<boolean>;
+  /** A shell's script with arguments on a machine; gives its stdout, Trouble with its last words when it fails. */
+  sh: (machine: Machine, script: string, args?: string[], options?: RunOptions) => Promise<string>;
+  /** Asks the swarm, by the first manager that knows an answer. */
+  ask: (argv: string[], options?: RunOptions) => Promise<string>;
+  /** Changes the swarm, once: by the first manager that knows its nodes. Another would not know what came of it. */
+  tell: (argv: string[], options?: RunOptions) => Promise<string>;
+  /** Waits until the swarm knows each of these to be ready: machines that were started again are not at once. */
+  awaitNodes: (some: readonly Machine[]) => Promise<void>;
+};
+
+export function openFleet({ settings, local }: Context, nodes: readonly Node[]): Fleet {
+  const { scaled } = settings;
+  const places = placesOf(settings.state, nodes);
+  const machines = places.places.map(place => openMachine(place, { ...places, local, settings }));
+  const sh: Fleet['sh'] = async (machine, script, args = [], options = {}) => {
+    const run = await machine.host.run(['sh', '-c', script, 'sh', ...args], options);
+    if (run.code === 0) return run.stdout;
+    const { name } = machine.host;
+    throw new Trouble(`${name}: ${lastWords(run.stderr) || `a command ended with ${run.code}`}`);
+  };
+  const first = async (argv: string[], options: RunOptions = {}) => {
+    const reasons: string[] = [];
+    for (const machine of machines.filter(one => one.isOn())) {
+      const run = await machine.host.run(argv, { deadlineMs: scaled(20_000), ...options });
+      if (run.code === 0) return { machine, stdout: run.stdout };
+      reasons.push(`${machine.host.name}: ${lastWords(run.stderr, 1) || `exit ${run.code}`}`);
+    }
+    const why = reasons.join('; ') || 'all are off';
+    throw new Trouble(`no manager of the swarm does ${argv.slice(0, 3).join(' ')}: ${why}`);
+  };
+  const listing = ['docker', 'node', 'ls', '--format', '{{.Hostname}} {{.Status}}'];
+  const awaitNodes: Fleet['awaitNodes'] = async some => {
+    const wanted = some.map(({ place }) => `${place.node.name} Ready`);
+    const end = performance.now() + scaled(60_000);
+    for (;;) {
+      const seen = await first(listing).then(({ stdout }) => linesOf(stdout), messageOf);
+      if (typeof seen !== 'string' && wanted.every(line => seen.includes(line))) return;
+      const saw = typeof seen === 'string' ? seen : seen.join(', ');
+      if (performance.now() > end) throw new Trouble(`the swarm has ${saw}, not ${wanted.join(', ')}`);
+      await pause(scaled(200));
+    }
+  };
+  return {
+    machines, places, sh, awaitNodes,
+    ask: async (argv, options) => (await first(argv, options)).stdout,
+    tell: async (argv, options = {}) => {
+      const { machine } = await first(listing);
+      const run = await machine.host.run(argv, { deadlineMs: scaled(20_000), ...options });
+      if (run.code === 0) return run.stdout;
+      const why = lastWords(run.stderr) || `exit ${run.code}`;
+      throw new Trouble(`${machine.host.name}: ${argv.slice(0, 3).join(' ')}: ${why}`);
+    },
+    assemble: async () => {
+      await raiseBridge(local, places, scaled(20_000));
+      await Promise.all(machines.map(machine => machine.start()));
+      await join({ machines, sh, scaled });
+      await awaitNodes(machines);
+    },
+    disband: async () => {
+      await Promise.all(machines.map(machine => machine.remove()));
+      await lowerBridge(local, places, scaled(20_000));
+    },
+    isRaised: () => isRaised(local, places),
+  };
+}
+
+type Joining = Pick<Fleet, 'machines' | 'sh'> & { scaled: (ms: number) => number };
+
+/** The first that is in a swarm already, else the first of all, takes in the others. */
+async function join({ machines, sh, scaled }: Joining): Promise<void> {
+  const asking = 'docker info --format "{{.Swarm.LocalNodeState}}"';
+  const states = await Promise.all(machines.map(machine => sh(machine, asking)));
+  const isIn = (i: number) => states[i]?.trim() !== 'inactive';
+  // an engine that was just started is not active at once; of these two it does not get out by itself
+  const lost = machines.filter((_, i) => ['error', 'locked'].includes(states[i]?.trim() ?? ''));
+  if (lost.length > 0) {
+    const names = lost.map(({ place }) => place.node.name).join(' ');
+    throw new Trouble(`${names}: no longer taken in by the swarm; docker info on it says why, make logs what runs`);
+  }
+  const first = Math.max(0, machines.findIndex((_, i) => isIn(i)));
+  const chief = machines[first];
+  if (chief === undefined) return;
+  const patience = { deadlineMs: scaled(90_000) };
+  if (!isIn(first)) await sh(chief, founding, [chief.place.address], patience);
+  const newcomers = machines.filter((machine, i) => machine !== chief && !isIn(i));
+  if (newcomers.length > 0) {
+    // with several of them the others may be needed for a quorum
+    const token = (await sh(chief, 'exec docker swarm join-token -q manager', [], patience)).trim();
+    for (const { place, ...machine } of newcomers) {
+      await sh({ place, ...machine }, joining, [place.address, chief.place.address, token], patience);
+    }
+  }
+}
+
+// a node whose certificate has run out is lost, and one that is off cannot renew it: ten years, not 90 days
+const founding = `
+exec docker swarm init --advertise-addr "$1" --task-history-limit 2 --cert-expiry 87600h >/dev/null`;
+const joining = 'exec docker swarm join --advertise-addr "$1" --token "$3" "$2:2377" >/dev/null';

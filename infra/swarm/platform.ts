@@ -1,0 +1,165 @@
+// The platform of a fleet: Docker Swarm over the nodes of nodes.txt, each an engine in namespaces of this machine.
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { Context } from '../context.ts';
+import { tellFinding } from '../doctor/finding.ts';
+import { lacksOf } from '../doctor/needs.ts';
+import { Trouble, attempt, lastWords } from '../docker/engine.ts';
+import { imagesHere } from '../docker/image.ts';
+import { readEnv } from '../docker/stack/env-file.ts';
+import { superuser } from '../database/faults.ts';
+import { readNodes } from '../nodes.ts';
+import type { Node, Platform } from '../platform.ts';
+import { openFaults } from './faults.ts';
+import { openFleet } from './fleet.ts';
+import type { Fleet } from './fleet.ts';
+import { PORT } from './places.ts';
+import { distribute, rollOut, secretsIn } from './stack.ts';
+import type { Values } from './stack.ts';
+import { awaitMembers, factsOf, leader, running, servedFile } from './tasks.ts';
+
+/** What it makes is in the state folder under swarm/, a bridge, and the machines' own namespaces. */
+export function openSwarm(context: Context): Platform {
+  const { local, say, settings } = context;
+  const nodes = readNodes(settings.root);
+  const fleet = openFleet(context, nodes);
+  const placeOf = (node: Node) => fleet.places.places.find(place => place.node.name === node.name);
+  const marker = (node: Node) => join(settings.state, 'swarm', `${node.name}.up`);
+  const haltMark = (node: Node) => join(settings.state, 'swarm', `${node.name}.halted`);
+  const isHalted = async (node: Node) => await local.read(haltMark(node)) !== undefined;
+  /** The mark says whose it is, so that in a copy of the state folder it means nothing. */
+  const isUp = async (node: Node) =>
+    await local.read(marker(node)) === `${settings.state}\n` && await fleet.isRaised();
+  const unmark = async (some: readonly Node[]) => { await local.run(['rm', '-f', ...some.map(marker)]); };
+
+  return {
+    name: 'swarm',
+    up: async asked => {
+      const [lack] = await lacksOf('swarm', context);
+      if (lack !== undefined) return { failed: tellFinding(lack) };
+      const images = await imagesHere(context);
+      if (!('done' in images)) return images;
+      return attempt(async () => {
+        const values = await valuesOf(context, images.done.service);
+        // before anything is started: whatever becomes of this, what runs belongs to somebody, who can destroy it
+        await local.write(asked.map(node => ({ path: marker(node), text: `${settings.state}\n` })));
+        await local.run(['rm', '-f', ...nodes.map(haltMark)]);
+        await fleet.assemble();
+        say(`${fleet.machines.length} machines are one swarm`);
+        await distribute({ context, fleet }, imagesIn(values));
+        await rollOut({ context, fleet }, values);
+        await local.write([{ path: servedFile(context), text: JSON.stringify(values) }]);
+        await awaitMembers(context, fleet);
+        // a right that this checkout gives or takes reaches a database that another one made
+        const { machine, container } = await leader(fleet);
+        await fleet.sh(machine, 'exec docker exec "$1" role.sh', [container.id]);
+      });
+    },
+    halt: asked => attempt(async () => {
+      await unmark(asked);
+      await local.write(asked.map(node => ({ path: haltMark(node), text: '' })));
+      const all = fleet.machines.filter(({ place }) => asked.some(node => node.name === place.node.name));
+      await Promise.all(all.map(machine => machine.stop()));
+      say(`${all.map(({ host }) => host.name).join(' ')}: stopped, the data is kept`);
+    }),
+    destroy: asked => attempt(async () => {
+      if (asked.length < nodes.length) {
+        throw new Trouble('a swarm is removed as a whole: make destroy, without NODE; make halt stops a node');
+      }
+      await unmark(nodes);
+      await fleet.disband();
+      const removed = await local.run(['rm', '-rf', join(settings.state, 'swarm')]);
+      if (removed.code !== 0) throw new Trouble(lastWords(removed.stderr));
+      say('gone, with its data');
+    }),
+    status: async asked => {
+      const all = await attempt(() => running(fleet));
+      return Promise.all(asked.map(async node => {
+        const isOn = fleet.machines.some(({ place, isOn }) => place.node.name === node.name && isOn());
+        const own = 'done' in all ? all.done.filter(({ machine }) => machine.place.node.name === node.name) : [];
+        const where = await isUp(node) ? `${placeOf(node)?.address}:${PORT}` : 'not up';
+        const told = 'done' in all ? own.map(({ service }) => service).sort().join(' ') || 'nothing runs'
+          : Object.values(all).join();
+        const runs = isOn && own.some(({ service }) => service === 'router');
+        return { node: node.name, line: `${node.name}  machine ${isOn ? `on: ${told}` : 'off'}  ${where}`, runs };
+      }));
+    },
+    logs: (asked, write) => attempt(async () => {
+      for (const { machine, container, service } of await running(fleet)) {
+        const { name } = machine.host;
+        if (!asked.some(node => node.name === name)) continue;
+        const onLine = (line: string) => write(`${name} ${service} | ${line}`);
+        const args = [String(settings.lines), container.id];
+        await fleet.sh(machine, 'exec docker logs --tail "$1" "$2" 2>&1', args, { onLine });
+      }
+    }),
+    targets: async asked => {
+      const up = await Promise.all(asked.map(async node => await isUp(node) ? placeOf(node) : undefined));
+      return up.flatMap(place => place === undefined ? [] : {
+        node: place.node.name, host: place.address, port: PORT,
+      });
+    },
+    facts: async node => factsOf(context, fleet, node),
+    machine: async () => ({ impossible: 'its machines are engines on this one, and have no login' }),
+    leaks: () => attempt(() => leaks(context, fleet)),
+    inDatabase: () => async (script, more) => {
+      const { machine, container } = await leader(fleet);
+      const login = Object.entries(superuser).flatMap(([name, value]) => ['-e', `${name}=${value}`]);
+      return machine.host.run(['docker', 'exec', '-i', ...login, container.id, 'sh', '-c', script], more);
+    },
+    ...openFaults({ context, fleet, isUp, isHalted }),
+  };
+}
+
+async function valuesOf(context: Context, image: string): Promise<Values> {
+  const { settings, local } = context;
+  const script = join(settings.infra, 'images', 'build');
+  const run = await local.run([script, 'cluster'], {
+    deadlineMs: settings.scaled(900_000), env: { ORDERS_STATE: settings.state }, onLine: context.say,
+  });
+  if (run.code !== 0) throw new Trouble('the images of the database could not be made: infra/images/build cluster');
+  const { ENV = 'production', LOG_LEVEL = 'info', ...service } = settings.service;
+  return {
+    ...await clusterImages(context), ...await configsOf(context), ORDERS_IMAGE: image,
+    ORDERS_SECRETS: await secretsIn(context, passwords), ORDERS_ENV: ENV, LOG_LEVEL,
+    ORDERS_MONITOR: `${settings.scaled(5_000)}ms`, ...service,
+  };
+}
+
+const passwords = ['database_password', 'replication_password', 'rewind_password', 'patroni_password'];
+
+/** What the configurations say, in short. */
+async function configsOf({ settings, local }: Context): Promise<Values> {
+  const digest = async (file: string) => {
+    const text = await local.read(join(settings.infra, 'swarm', file)) ?? '';
+    return createHash('sha256').update(text).digest('hex').slice(0, 12);
+  };
+  return { ORDERS_PATRONI_CONFIG: await digest('patroni.yml'), ORDERS_HAPROXY_CONFIG: await digest('haproxy.cfg') };
+}
+
+async function clusterImages({ settings, local }: Context): Promise<Values> {
+  return readEnv(await local.read(join(settings.state, 'cluster.env')) ?? '');
+}
+
+function imagesIn(values: Values): string[] {
+  return Object.entries(values).flatMap(([name, value]) => name.endsWith('_IMAGE') ? value : []);
+}
+
+async function leaks({ settings }: Context, fleet: Fleet): Promise<string[]> {
+  const secrets = passwords.map(name => join(settings.state, 'swarm', 'secrets', name));
+  const found = await Promise.all((await running(fleet)).map(async ({ service, machine, container }) => {
+    const told = await fleet.sh(machine, leaking, [container.id, ...secrets]);
+    return told.trim() === 'leaks' ? [`${service} on ${machine.host.name}`] : [];
+  }));
+  return found.flat();
+}
+
+const leaking = `
+id=$1
+shift
+docker logs --tail 1 "$id" >/dev/null 2>&1 || { echo "no log of $id" >&2; exit 1; }
+for secret in "$@"; do
+  [ -s "$secret" ] || { echo "no password in $secret" >&2; exit 1; }
+  if docker logs "$id" 2>&1 | grep -qF -f "$secret"; then echo leaks; exit; fi
+done
+`;
