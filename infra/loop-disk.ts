@@ -22,7 +22,7 @@ export type LoopDisk = {
   unmount: () => Promise<void>;
   /** From now on nothing reaches it, not even what is waiting in memory. Throws when it is not mounted. */
   cut: () => Promise<void>;
-  /** Leaves no byte free. */
+  /** Leaves no byte free, and none that is freed later. */
   fill: () => Promise<void>;
   /** Takes away what filled it. */
   free: () => Promise<void>;
@@ -75,7 +75,7 @@ export function openLoopDisk({ host, scaled, file, at }: DiskOptions): LoopDisk 
     unmount: async () => { await must(unmounting); },
     cut: async () => { await must(cutting); },
     fill: async () => { await must(filling); },
-    free: async () => { await must('rm -f "${at:?}/ballast"'); },
+    free: async () => { await must(freeing); },
     isFull: () => holds('mountpoint -q "$at" && [ -e "$at/ballast" ]'),
     remove: async () => { await must(`${unmounting}${removing}`); },
   };
@@ -152,12 +152,24 @@ perl -e 'open(my $at, "<", $ARGV[0]) or die "$!\\n"; my $how = pack("L", 2);
   ioctl($at, 0x8004587d, $how) or die "its power cannot be cut: $!\\n"' "$at"
 `;
 
-// as root, who may take the last byte; fallocate takes nearly all at once, dd what is left
-const filling = `
+// how many blocks the kernel keeps back from everybody's data, for its own
+const keptBack = `
 mountpoint -q "$at" || { echo 'it is not mounted' >&2; exit 1; }
-: >> "$at/ballast"
-chmod 0644 "$at/ballast"
+device=$(readlink -f "/sys/dev/block/$(mountpoint -d "$at")")
+kept=/sys/fs/ext4/\${device##*/}/reserved_clusters
+`;
+
+// As root, who may take the last byte; fallocate takes nearly all at once, dd what is left. Then the kernel keeps back
+// whatever else may be freed. The ballast begins with how much it kept before.
+const filling = `${keptBack}
+[ -e "$at/ballast" ] || install -m 0644 "$kept" "$at/ballast"
 free=$(stat -f -c '%a * %S' "$at")
 fallocate -o "$(stat -c %s "$at/ballast")" -l "$(($free))" "$at/ballast" 2>/dev/null || true
 dd if=/dev/zero bs=4k oflag=append conv=notrunc,fsync of="$at/ballast" 2>/dev/null || true
+stat -f -c %b "$at" > "$kept"
+`;
+
+const freeing = `${keptBack}
+[ ! -e "$at/ballast" ] || head -n 1 "$at/ballast" > "$kept"
+rm -f "\${at:?}/ballast"
 `;

@@ -80,6 +80,22 @@ test('a stack with a disk of its own', { skip: diskless }, async t => {
     assert.equal(await status(`/orders/${order}`), 200);
   });
 
+  await t.test('full is full: no page has room left, and what is freed meanwhile is nobody\'s', async () => {
+    // a table with much room whose indexes have little: most inserts fail for an index, and some do not
+    const insert = 'insert into orders (order_id, symbol, side, qty, idempotency_key)';
+    await psql(stack, `${insert} select gen_random_uuid(), 'ZZE', 'buy', 1, gen_random_uuid()
+      from generate_series(1, 30000)`);
+    for (const sql of ["delete from orders where symbol = 'ZZE' and order_id::text > '2'", 'vacuum orders',
+      'reindex table orders', 'create table junk as select * from generate_series(1, 50000)']) await psql(stack, sql);
+    await must(stack.control('inject', 'disk-full'));
+    const many = async () => new Set(await Promise.all(Array.from({ length: 200 }, write)));
+    assert.deepEqual(await many(), new Set([503]));
+    await psql(stack, 'drop table junk');
+    assert.deepEqual(await many(), new Set([503]));
+    await must(stack.control('recover', 'disk-full'));
+    await until(write, seen => seen === 201);
+  });
+
   await t.test('halt unmounts it, and no server begins without it; up mounts it again', async () => {
     const order = await place();
     const [, at = ''] = mounts(stack)[0]?.split(' ') ?? [];
