@@ -101,7 +101,7 @@ machines: build ## the runbook typed line by line on VMs, and one killed hard (u
 trouble: build ## machines' own failures: clock, disk, engine, power, network (use make lab)
 	@node --test --test-reporter=tap infra/dist/test/machine-trouble.test.js
 
-lab: ## a target on emulated VMs, in a network of its own [TARGET=acceptance]
+lab: ## a target on emulated VMs, in a network of its own [TARGET=acceptance|swarm|…]
 	@vagrant/lab/run $(TARGET)
 
 images: ## base images: the pinned digests, or stand-ins if there is no registry [OFFLINE=1]
@@ -119,6 +119,7 @@ clean: ## remove what the build made, not the system's state
 #@
 #@ What most of them take, as in make verify STRICT=1
 #= PLATFORM=vagrant|docker|process|swarm  where it runs: remembered since up, else the best usable
+#= MACHINES=engines|vagrant         of what a swarm is made: engines on this machine, or VMs
 #= NODE="control worker1"           which nodes, or all; else those that were asked for at up
 #= TARGETS=host:port,...            verify these addresses, whatever runs there
 #= EXPECT=unready                   verify that all is refused while the database is away

@@ -12,6 +12,9 @@ export type Target = { node: string; host: string; port: number };
 /** Best first; `swarm` stands behind the one that can always be tried, so that it is never chosen by itself. */
 export const platformNames = ['vagrant', 'docker', 'process', 'swarm'] as const;
 export type PlatformName = (typeof platformNames)[number];
+/** The machines of a swarm: engines in namespaces of this machine, or those of vagrant/Vagrantfile. */
+export const machineKinds = ['engines', 'vagrant'] as const;
+export type MachineKind = (typeof machineKinds)[number];
 
 /** What became of an act: a value, never an exit code or a sentence to be matched. */
 export type Outcome<T = void> = { done: T } | { impossible: string } | { failed: string };

@@ -1,8 +1,8 @@
 // The documented variables, read once and strictly: every complaint at once; nothing else of the environment decides.
 import { readFileSync, realpathSync, statSync, statfsSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { platformNames } from './platform.ts';
-import type { PlatformName } from './platform.ts';
+import { machineKinds, platformNames } from './platform.ts';
+import type { MachineKind, PlatformName } from './platform.ts';
 
 export type Env = Readonly<Record<string, string | undefined>>;
 export type Settings = {
@@ -17,6 +17,8 @@ export type Settings = {
   scale: number;
   scaled: (ms: number) => number;
   platform: PlatformName | undefined;
+  /** MACHINES: of what a swarm is made, at its first `up`. */
+  machines: MachineKind | undefined;
   /** NODE: names, `all`, or undefined for what was remembered since `up`. Not yet checked against nodes.txt. */
   nodes: string[] | 'all' | undefined;
   port: number | undefined;
@@ -91,6 +93,7 @@ export function readSettings(env: Env, root: string): { settings: Settings } | {
     scale,
     scaled: ms => Math.round(ms * scale),
     platform: read('PLATFORM', oneOf(...platformNames), undefined),
+    machines: read('MACHINES', oneOf(...machineKinds), undefined),
     nodes: read('NODE', parseNodes, undefined),
     port: read('ORDERS_PORT', whole(1, 65_535), undefined),
     dbPort: read('ORDERS_DB_PORT', whole(1, 65_535), undefined),

@@ -55,7 +55,7 @@ const rows: Partial<Record<FaultName, Row>> = {
   'node-lost': once({
     inject: async ({ fleet }, node) => {
       const { chief: { machine: chief } } = await agreed(fleet);
-      const others = fleet.machines.filter(machine => machine !== chief && !isOf(machine, node) && machine.isOn());
+      const others = (await fleet.on()).filter(machine => machine !== chief && !isOf(machine, node));
       await only(others.slice(-1), 'a machine beside those of the leader and of the node that is asked').cut();
     },
     recover: undoing(switchOn), inPlace: isCut,
@@ -101,7 +101,7 @@ export function openFaults(swarm: Swarm): Pick<Platform, 'faults' | 'mend'> {
       await plugAll(swarm);
       await switchOn(swarm);
       await thaw(swarm);
-      await swarm.fleet.awaitNodes(swarm.fleet.machines.filter(machine => machine.isOn()));
+      await swarm.fleet.awaitNodes(await swarm.fleet.on());
       await bringBack(swarm);
       await awaitWhole(swarm);
     }),
@@ -166,8 +166,9 @@ async function leaderElsewhere({ context, fleet }: Swarm, node: Node): Promise<M
 async function awaitWhole(swarm: Swarm): Promise<void> {
   const { context, fleet } = swarm;
   const { say, settings: { scaled } } = context;
-  const off = fleet.machines.filter(machine => !machine.isOn());
-  await fleet.awaitNodes(fleet.machines.filter(machine => machine.isOn()));
+  const on = await fleet.on();
+  const off = fleet.machines.filter(machine => !on.includes(machine));
+  await fleet.awaitNodes(on);
   if (off.length > 0) {
     say(`${off.map(({ host }) => host.name).join(' ')}: off, so that only the routers of the others are waited for`);
     return awaitRouters(swarm);
@@ -216,7 +217,7 @@ async function thaw({ fleet }: Swarm): Promise<void> {
 /** Those that are off though nobody halted them. */
 async function cutOff({ fleet, isHalted }: Swarm): Promise<Machine[]> {
   const out = await Promise.all(fleet.machines.map(async machine => (
-    !machine.isOn() && !await isHalted(machine.place.node)
+    !await machine.isOn() && !await isHalted(machine.place.node)
   )));
   return fleet.machines.filter((_, i) => out[i]);
 }
@@ -227,12 +228,13 @@ async function isCut(swarm: Swarm): Promise<boolean> {
 
 /** Only that: the rest is the swarm's own doing. */
 async function switchOn(swarm: Swarm): Promise<void> {
-  await Promise.all((await cutOff(swarm)).map(machine => machine.start()));
+  await swarm.fleet.start(await cutOff(swarm));
 }
 
 async function unplugged(fleet: Fleet): Promise<Machine[]> {
-  const out = await Promise.all(fleet.machines.map(async machine => machine.isOn() && !await machine.isPlugged()));
-  return fleet.machines.filter((_, i) => out[i]);
+  const on = await fleet.on();
+  const out = await Promise.all(on.map(async machine => !await machine.isPlugged()));
+  return on.filter((_, i) => out[i]);
 }
 
 async function plugAll({ fleet }: Swarm): Promise<void> {

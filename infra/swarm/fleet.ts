@@ -1,37 +1,67 @@
 // The machines as one swarm: switched on, joined, and asked through whichever of them answers.
+import { readFileSync } from 'node:fs';
+import { join as pathOf } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Context } from '../context.ts';
 import { Trouble, lastWords, linesOf } from '../docker/engine.ts';
-import type { RunOptions } from '../host.ts';
-import { messageOf } from '../platform.ts';
-import type { Node } from '../platform.ts';
-import { isRaised, lowerBridge, raiseBridge } from './bridge.ts';
-import { openMachine } from './machine.ts';
-import type { Machine } from './machine.ts';
-import { placesOf } from './places.ts';
-import type { Places } from './places.ts';
+import { Unreachable } from '../host.ts';
+import type { Run, RunOptions } from '../host.ts';
+import { machineKinds, messageOf } from '../platform.ts';
+import type { MachineKind, Node } from '../platform.ts';
+import { openEngines } from './engines.ts';
+import { openGuests } from './guests.ts';
+import type { Kind, Machine } from './machine.ts';
 
-export type Fleet = {
-  readonly machines: readonly Machine[];
-  readonly places: Places;
+export type Fleet = Pick<Kind, 'machines' | 'needs' | 'start' | 'stop' | 'isRaised'> & {
+  readonly kind: MachineKind;
+  /** Those of the machines that are on. */
+  on: () => Promise<Machine[]>;
   /** Every machine is on and a manager of the same swarm then, so that losing one leaves a quorum. */
   assemble: () => Promise<void>;
   disband: () => Promise<void>;
-  isRaised: () => Promise<boolean>;
   /** A shell's script with arguments on a machine; gives its stdout, Trouble with its last words when it fails. */
   sh: (machine: Machine, script: string, args?: string[], options?: RunOptions) => Promise<string>;
   /** Asks the swarm, by the first manager that knows an answer. */
   ask: (argv: string[], options?: RunOptions) => Promise<string>;
-  /** Changes the swarm, once: by the first manager that knows its nodes. Another would not know what came of it. */
+  /** The first manager that knows the nodes of the swarm. */
+  manager: () => Promise<Machine>;
+  /** Changes the swarm, once, by that manager. Another would not know what came of it. */
   tell: (argv: string[], options?: RunOptions) => Promise<string>;
   /** Waits until the swarm knows each of these to be ready: machines that were started again are not at once. */
   awaitNodes: (some: readonly Machine[]) => Promise<void>;
 };
 
-export function openFleet({ settings, local }: Context, nodes: readonly Node[]): Fleet {
-  const { scaled } = settings;
-  const places = placesOf(settings.state, nodes);
-  const machines = places.places.map(place => openMachine(place, { ...places, local, settings }));
+const kinds: Record<MachineKind, (context: Context, nodes: readonly Node[]) => Kind> = {
+  engines: openEngines, vagrant: openGuests,
+};
+
+/** The kind of machines that a swarm has is said at its first `up` (MACHINES), and remembered here until `destroy`. */
+export function kindFile(state: string): string {
+  return pathOf(state, 'swarm', 'machines');
+}
+
+/** What is remembered goes before what is said: `up` refuses another. */
+export function kindOf(text: string | undefined, said: MachineKind | undefined): MachineKind {
+  if (text === undefined) return said ?? 'engines';
+  const kind = machineKinds.find(name => name === text.trim());
+  if (kind === undefined) throw new Error(`these are no machines of a swarm: ${JSON.stringify(text)}`);
+  return kind;
+}
+
+function remembered(state: string): string | undefined {
+  try {
+    return readFileSync(kindFile(state), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+export function openFleet(context: Context, nodes: readonly Node[]): Fleet {
+  const { settings: { scaled, state, machines: said } } = context;
+  const name = kindOf(remembered(state), said);
+  const kind = kinds[name](context, nodes);
+  const { machines } = kind;
   const sh: Fleet['sh'] = async (machine, script, args = [], options = {}) => {
     const run = await machine.host.run(['sh', '-c', script, 'sh', ...args], options);
     if (run.code === 0) return run.stdout;
@@ -40,8 +70,9 @@ export function openFleet({ settings, local }: Context, nodes: readonly Node[]):
   };
   const first = async (argv: string[], options: RunOptions = {}) => {
     const reasons: string[] = [];
-    for (const machine of machines.filter(one => one.isOn())) {
-      const run = await machine.host.run(argv, { deadlineMs: scaled(20_000), ...options });
+    for (const machine of machines) {
+      if (!await machine.isOn()) continue;
+      const run = await asked(machine, argv, { deadlineMs: scaled(20_000), ...options });
       if (run.code === 0) return { machine, stdout: run.stdout };
       reasons.push(`${machine.host.name}: ${lastWords(run.stderr, 1) || `exit ${run.code}`}`);
     }
@@ -49,6 +80,7 @@ export function openFleet({ settings, local }: Context, nodes: readonly Node[]):
     throw new Trouble(`no manager of the swarm does ${argv.slice(0, 3).join(' ')}: ${why}`);
   };
   const listing = ['docker', 'node', 'ls', '--format', '{{.Hostname}} {{.Status}}'];
+  const manager = async () => (await first(listing)).machine;
   const awaitNodes: Fleet['awaitNodes'] = async some => {
     const wanted = some.map(({ place }) => `${place.node.name} Ready`);
     const end = performance.now() + scaled(60_000);
@@ -61,27 +93,36 @@ export function openFleet({ settings, local }: Context, nodes: readonly Node[]):
     }
   };
   return {
-    machines, places, sh, awaitNodes,
+    ...kind, kind: name, sh, manager, awaitNodes,
+    on: async () => {
+      const are = await Promise.all(machines.map(machine => machine.isOn()));
+      return machines.filter((_, i) => are[i]);
+    },
     ask: async (argv, options) => (await first(argv, options)).stdout,
     tell: async (argv, options = {}) => {
-      const { machine } = await first(listing);
-      const run = await machine.host.run(argv, { deadlineMs: scaled(20_000), ...options });
+      const { host } = await manager();
+      const run = await host.run(argv, { deadlineMs: scaled(20_000), ...options });
       if (run.code === 0) return run.stdout;
       const why = lastWords(run.stderr) || `exit ${run.code}`;
-      throw new Trouble(`${machine.host.name}: ${argv.slice(0, 3).join(' ')}: ${why}`);
+      throw new Trouble(`${host.name}: ${argv.slice(0, 3).join(' ')}: ${why}`);
     },
     assemble: async () => {
-      await raiseBridge(local, places, scaled(20_000));
-      await Promise.all(machines.map(machine => machine.start()));
+      await kind.start(machines);
       await join({ machines, sh, scaled });
       await awaitNodes(machines);
     },
-    disband: async () => {
-      await Promise.all(machines.map(machine => machine.remove()));
-      await lowerBridge(local, places, scaled(20_000));
-    },
-    isRaised: () => isRaised(local, places),
+    disband: () => kind.remove(),
   };
+}
+
+/** One that went off a moment ago is no reason not to ask the next. */
+async function asked({ host }: Machine, argv: string[], options: RunOptions): Promise<Run> {
+  try {
+    return await host.run(argv, options);
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error;
+    return { code: null, stdout: '', stderr: error.message, late: false };
+  }
 }
 
 type Joining = Pick<Fleet, 'machines' | 'sh'> & { scaled: (ms: number) => number };

@@ -1,4 +1,4 @@
-// The platform of a fleet: Docker Swarm over the nodes of nodes.txt, each an engine in namespaces of this machine.
+// The platform of a fleet: Docker Swarm over the nodes of nodes.txt, each a machine of its own.
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Context } from '../context.ts';
@@ -9,21 +9,22 @@ import { imagesHere } from '../docker/image.ts';
 import { readEnv } from '../docker/stack/env-file.ts';
 import { superuser } from '../database/faults.ts';
 import { readNodes } from '../nodes.ts';
-import type { Node, Platform } from '../platform.ts';
+import type { MachineKind, Node, Platform } from '../platform.ts';
 import { openFaults } from './faults.ts';
-import { openFleet } from './fleet.ts';
+import { kindFile, openFleet } from './fleet.ts';
 import type { Fleet } from './fleet.ts';
+import { paceOf, paced } from './pace.ts';
 import { PORT } from './places.ts';
-import { distribute, rollOut, secretsIn } from './stack.ts';
+import { distribute, rollOut, secretsOf } from './stack.ts';
 import type { Values } from './stack.ts';
 import { awaitMembers, factsOf, leader, running, servedFile } from './tasks.ts';
 
-/** What it makes is in the state folder under swarm/, a bridge, and the machines' own namespaces. */
+/** What it makes is in the state folder under swarm/, in its machines, and in what joins them. */
 export function openSwarm(context: Context): Platform {
   const { local, say, settings } = context;
   const nodes = readNodes(settings.root);
   const fleet = openFleet(context, nodes);
-  const placeOf = (node: Node) => fleet.places.places.find(place => place.node.name === node.name);
+  const placeOf = ({ name }: Node) => fleet.machines.find(({ place }) => place.node.name === name)?.place;
   const marker = (node: Node) => join(settings.state, 'swarm', `${node.name}.up`);
   const haltMark = (node: Node) => join(settings.state, 'swarm', `${node.name}.halted`);
   const isHalted = async (node: Node) => await local.read(haltMark(node)) !== undefined;
@@ -35,14 +36,19 @@ export function openSwarm(context: Context): Platform {
   return {
     name: 'swarm',
     up: async asked => {
-      const [lack] = await lacksOf('swarm', context);
+      const { machines: said } = settings;
+      if (said !== undefined && said !== fleet.kind) return { failed: otherKind(fleet.kind, said) };
+      const [lack] = await lacksOf(fleet.needs, context);
       if (lack !== undefined) return { failed: tellFinding(lack) };
       const images = await imagesHere(context);
       if (!('done' in images)) return images;
       return attempt(async () => {
         const values = await valuesOf(context, images.done.service);
         // before anything is started: whatever becomes of this, what runs belongs to somebody, who can destroy it
-        await local.write(asked.map(node => ({ path: marker(node), text: `${settings.state}\n` })));
+        await local.write([
+          { path: kindFile(settings.state), text: `${fleet.kind}\n` },
+          ...asked.map(node => ({ path: marker(node), text: `${settings.state}\n` })),
+        ]);
         await local.run(['rm', '-f', ...nodes.map(haltMark)]);
         await fleet.assemble();
         say(`${fleet.machines.length} machines are one swarm`);
@@ -59,7 +65,7 @@ export function openSwarm(context: Context): Platform {
       await unmark(asked);
       await local.write(asked.map(node => ({ path: haltMark(node), text: '' })));
       const all = fleet.machines.filter(({ place }) => asked.some(node => node.name === place.node.name));
-      await Promise.all(all.map(machine => machine.stop()));
+      await fleet.stop(all);
       say(`${all.map(({ host }) => host.name).join(' ')}: stopped, the data is kept`);
     }),
     destroy: asked => attempt(async () => {
@@ -74,8 +80,9 @@ export function openSwarm(context: Context): Platform {
     }),
     status: async asked => {
       const all = await attempt(() => running(fleet));
+      const on = await fleet.on();
       return Promise.all(asked.map(async node => {
-        const isOn = fleet.machines.some(({ place, isOn }) => place.node.name === node.name && isOn());
+        const isOn = on.some(({ place }) => place.node.name === node.name);
         const own = 'done' in all ? all.done.filter(({ machine }) => machine.place.node.name === node.name) : [];
         const where = await isUp(node) ? `${placeOf(node)?.address}:${PORT}` : 'not up';
         const told = 'done' in all ? own.map(({ service }) => service).sort().join(' ') || 'nothing runs'
@@ -100,7 +107,7 @@ export function openSwarm(context: Context): Platform {
       });
     },
     facts: async node => factsOf(context, fleet, node),
-    machine: async () => ({ impossible: 'its machines are engines on this one, and have no login' }),
+    machine: async () => ({ impossible: 'a router leads to any replica: who answers tells nothing of the way' }),
     leaks: () => attempt(() => leaks(context, fleet)),
     inDatabase: () => async (script, more) => {
       const { machine, container } = await leader(fleet);
@@ -121,17 +128,15 @@ async function valuesOf(context: Context, image: string): Promise<Values> {
   const { ENV = 'production', LOG_LEVEL = 'info', ...service } = settings.service;
   return {
     ...await clusterImages(context), ...await configsOf(context), ORDERS_IMAGE: image,
-    ORDERS_SECRETS: await secretsIn(context, passwords), ORDERS_ENV: ENV, LOG_LEVEL,
-    ORDERS_MONITOR: `${settings.scaled(5_000)}ms`, ...service,
+    ORDERS_ENV: ENV, LOG_LEVEL, ORDERS_MONITOR: `${settings.scaled(5_000)}ms`,
+    ORDERS_PACE: String(paceOf(settings.scale)), ...service,
   };
 }
-
-const passwords = ['database_password', 'replication_password', 'rewind_password', 'patroni_password'];
 
 /** What the configurations say, in short. */
 async function configsOf({ settings, local }: Context): Promise<Values> {
   const digest = async (file: string) => {
-    const text = await local.read(join(settings.infra, 'swarm', file)) ?? '';
+    const text = paced(await local.read(join(settings.infra, 'swarm', file)) ?? '', paceOf(settings.scale));
     return createHash('sha256').update(text).digest('hex').slice(0, 12);
   };
   return { ORDERS_PATRONI_CONFIG: await digest('patroni.yml'), ORDERS_HAPROXY_CONFIG: await digest('haproxy.cfg') };
@@ -145,21 +150,25 @@ function imagesIn(values: Values): string[] {
   return Object.entries(values).flatMap(([name, value]) => name.endsWith('_IMAGE') ? value : []);
 }
 
-async function leaks({ settings }: Context, fleet: Fleet): Promise<string[]> {
-  const secrets = passwords.map(name => join(settings.state, 'swarm', 'secrets', name));
+async function leaks({ settings, local }: Context, fleet: Fleet): Promise<string[]> {
+  const secrets = await Promise.all(secretsOf(settings.state).map(path => local.read(path)));
+  const stray = secretsOf(settings.state).filter((_, i) => !secrets[i]);
+  if (stray.length > 0) throw new Trouble(`no password in ${stray.join(', ')}`);
+  const input = secrets.map(secret => `${secret}\n`).join('');
   const found = await Promise.all((await running(fleet)).map(async ({ service, machine, container }) => {
-    const told = await fleet.sh(machine, leaking, [container.id, ...secrets]);
+    const told = await fleet.sh(machine, leaking, [container.id], { input });
     return told.trim() === 'leaks' ? [`${service} on ${machine.host.name}`] : [];
   }));
   return found.flat();
 }
 
+function otherKind(is: MachineKind, said: MachineKind): string {
+  return `the machines of this swarm are MACHINES=${is}: make destroy comes before MACHINES=${said}`;
+}
+
+// The passwords come on stdin: what is an argument anybody on the machine can see.
 const leaking = `
-id=$1
-shift
-docker logs --tail 1 "$id" >/dev/null 2>&1 || { echo "no log of $id" >&2; exit 1; }
-for secret in "$@"; do
-  [ -s "$secret" ] || { echo "no password in $secret" >&2; exit 1; }
-  if docker logs "$id" 2>&1 | grep -qF -f "$secret"; then echo leaks; exit; fi
-done
+docker logs --tail 1 "$1" >/dev/null 2>&1 </dev/null || { echo "no log of $1" >&2; exit 1; }
+exec 4<&0
+if docker logs "$1" 2>&1 </dev/null | grep -qF -f /dev/fd/4; then echo leaks; fi
 `;

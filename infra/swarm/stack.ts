@@ -1,6 +1,6 @@
 // The stack on the swarm: its images on every machine, its secrets, and a rollout that is waited for.
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Context } from '../context.ts';
 import { Trouble, linesOf } from '../docker/engine.ts';
@@ -8,6 +8,7 @@ import { askReady } from '../docker/stack/network.ts';
 import { RolledBack } from '../platform.ts';
 import { load, openArchives, parseLacking } from '../vagrant/ship.ts';
 import type { Fleet } from './fleet.ts';
+import { writePaced } from './pace.ts';
 import { PORT } from './places.ts';
 import { parseRollouts, parseServices } from './texts.ts';
 import type { Rollout, ServiceState } from './texts.ts';
@@ -17,22 +18,26 @@ export const STACK = 'orders';
 export type Values = Readonly<Record<string, string>>;
 type Rolling = { context: Context; fleet: Fleet };
 
+const passwords = ['database_password', 'replication_password', 'rewind_password', 'patroni_password'];
+
 /** Made once; they stay until `destroy`. */
-export async function secretsIn({ local, settings }: Context, names: readonly string[]): Promise<string> {
-  const folder = join(settings.state, 'swarm', 'secrets');
-  for (const name of names) {
-    const path = join(folder, name);
+async function makeSecrets({ local, settings }: Context): Promise<void> {
+  for (const path of secretsOf(settings.state)) {
     if (await local.read(path) !== undefined) continue;
     await local.write([{ path, text: randomBytes(24).toString('hex'), mode: 0o600 }]);
   }
-  return folder;
+}
+
+/** The files of all passwords. */
+export function secretsOf(state: string): string[] {
+  return passwords.map(name => join(state, 'swarm', 'secrets', name));
 }
 
 /** Every machine's engine has these images then. No registry is asked, so they travel as archives. */
 export async function distribute({ context, fleet }: Rolling, images: readonly string[]): Promise<void> {
   const { settings, local } = context;
   const archives = openArchives(context, local, join(settings.state, 'swarm', 'images'));
-  for (const machine of fleet.machines) {
+  await Promise.all(fleet.machines.map(async machine => {
     const argv = ['docker', 'image', 'inspect', '--format', 'there', ...images];
     const lacking = parseLacking(await machine.host.run(argv), images);
     if (!('done' in lacking)) throw new Trouble(`${machine.host.name}: images cannot be looked at`);
@@ -43,7 +48,7 @@ export async function distribute({ context, fleet }: Rolling, images: readonly s
       const loaded = await load(machine.host, archive.done, settings.scaled(300_000));
       if (!('done' in loaded)) throw new Trouble(`${machine.host.name}: ${Object.values(loaded).join()}`);
     }
-  }
+  }));
 }
 
 /**
@@ -51,14 +56,23 @@ export async function distribute({ context, fleet }: Rolling, images: readonly s
  * a former build back.
  */
 export async function rollOut(rolling: Rolling, values: Values): Promise<void> {
-  const { context: { settings }, fleet } = rolling;
+  const { context, fleet } = rolling;
+  const { settings } = context;
   const before = await unhurried(rolling);
-  const files = ['stack.yml', 'cluster.yml'].flatMap(name => ['-c', join(settings.infra, 'swarm', name)]);
-  const argv = ['docker', 'stack', 'deploy', '--resolve-image', 'never', '--prune', ...files, STACK];
-  await fleet.tell(argv, { env: { ...values }, deadlineMs: settings.scaled(60_000) });
+  const [stack = '', cluster = '', ...configs] = await writePaced(context);
+  await makeSecrets(context);
+  const secrets = secretsOf(settings.state);
+  const machine = await fleet.manager();
+  await machine.lend([stack, cluster, ...configs, ...secrets], at => fleet.sh(machine, deploying, [
+    at(stack), at(cluster), STACK,
+  ], {
+    env: { ...values, ORDERS_SECRETS: dirname(at(secrets[0] ?? '')) }, deadlineMs: settings.scaled(60_000),
+  }));
   await settled(rolling, before);
   await awaitRouters(rolling);
 }
+
+const deploying = 'exec docker stack deploy --resolve-image never --prune -c "$1" -c "$2" "$3" >/dev/null';
 
 /**
  * The services, once no update of them is under way: Swarm remembers one former build only, and a second update in the
@@ -120,7 +134,7 @@ async function servicesOf(fleet: Fleet): Promise<ServiceState[]> {
 
 /** Every router of a machine that is on says ready. */
 export async function awaitRouters(rolling: Rolling): Promise<void> {
-  const on = rolling.fleet.machines.filter(machine => machine.isOn()).map(({ place }) => place);
+  const on = (await rolling.fleet.on()).map(({ place }) => place);
   await Promise.all(on.map(({ node, address }) => awaitReady(rolling, node.name, address)));
 }
 

@@ -23,8 +23,7 @@ export type Running = { service: string; machine: Machine; container: Container 
 
 /** Every task that runs, on the machines that are on. */
 export async function running(fleet: Fleet): Promise<Running[]> {
-  const on = fleet.machines.filter(machine => machine.isOn());
-  return (await Promise.all(on.map(async machine => {
+  return (await Promise.all((await fleet.on()).map(async machine => {
     const containers = parseContainers(await fleet.sh(machine, looking, [STACK]));
     return containers.map(container => ({ service: serviceOf(container.name, STACK), machine, container }));
   }))).flat();
@@ -72,8 +71,7 @@ export function isMember({ service }: Pick<Running, 'service'>): boolean {
 export function factsOf(context: Context, fleet: Fleet, node: Node): Promise<Outcome<SwarmFacts>> {
   const { settings, local } = context;
   const look = async (): Promise<SwarmFacts> => {
-    const on = fleet.machines.filter(machine => machine.isOn());
-    const seen = await Promise.all(on.map(async machine => {
+    const seen = await Promise.all((await fleet.on()).map(async machine => {
       const text = await fleet.sh(machine, examining, [STACK, wayQuestion, String(settings.scaled(3_000))]);
       return { ...tasksIn(machine, sectionsOf(text)), isCut: !await machine.isPlugged() };
     }));
@@ -89,7 +87,7 @@ export function factsOf(context: Context, fleet: Fleet, node: Node): Promise<Out
     return {
       platform: 'swarm', containers: 'tasks', node: node.name, boot_id: bootIdIn(boot), disk_mb: null,
       durability: durabilityIn(told), access: accessIn(told), tasks,
-      nodes: fleet.places.places.map(place => place.node.name),
+      nodes: fleet.machines.map(({ place }) => place.node.name),
       cut_off: seen.filter(({ isCut }) => isCut).map(one => one.node),
       members: chief === undefined ? null : await membersOf(fleet, chief),
       // in front of the names, so that none is not the same as no answer

@@ -13,8 +13,9 @@ test('an empty environment gives the defaults, and empty variables count as not 
   const { scaled, ...settings } = read.settings;
   assert.deepEqual(settings, {
     root: '/house', infra: '/house/infra', state: '/house/.state', backups: '/house/.state/backups', scale: 1,
-    platform: undefined, nodes: undefined, port: undefined, dbPort: undefined, address: undefined, diskMb: undefined,
-    lines: 50, relaxed: [], follow: false, json: false, service: {}, given: {},
+    platform: undefined, machines: undefined, nodes: undefined, port: undefined, dbPort: undefined,
+    address: undefined, diskMb: undefined, lines: 50, relaxed: [], follow: false, json: false, service: {},
+    given: {},
     env: { LC_ALL: 'C.UTF-8', TZ: 'UTC' },
   });
   assert.equal(scaled(1234), 1234);
@@ -22,7 +23,7 @@ test('an empty environment gives the defaults, and empty variables count as not 
 
 test('every complaint comes at once, with what would be right', () => {
   const bad = {
-    PLATFORM: 'podman', NODE: 'Control!', SCALE: '1e1', ORDERS_PORT: '80a', ORDERS_DB_PORT: '0', LINES: '-1',
+    PLATFORM: 'podman', MACHINES: 'three', NODE: 'Control!', SCALE: '1e1', ORDERS_PORT: '80a', ORDERS_DB_PORT: '0', LINES: '-1',
     ORDERS_DISK_MB: '64',
   };
   const read = readSettings(bad, '/house');

@@ -11,10 +11,18 @@ import type { Machines } from './machines.ts';
 import { openSsh } from './ssh.ts';
 import type { SshHost } from './ssh.ts';
 
-export type Guest = {
+/** The way into a machine, and what is remembered of it. */
+export type Login = {
   readonly node: Node;
   readonly name: string;
   readonly host: SshHost;
+  /** Writes down how OpenSSH gets in. */
+  configure: (text: string) => Promise<void>;
+  /** With which provision.sh it was provisioned. */
+  recipe: () => Promise<string | undefined>;
+  markProvisioned: (recipe: string) => Promise<void>;
+};
+export type Guest = Login & {
   /** Its Compose stack, published at `port`: without one where `up` published it last. */
   stack: (port?: number) => Promise<Stack>;
   /** Where `up` published it last; undefined before. */
@@ -26,11 +34,6 @@ export type Guest = {
   markBegun: () => Promise<void>;
   markUp: (port: number) => Promise<void>;
   markDown: () => Promise<void>;
-  /** With which provision.sh it was provisioned. */
-  recipe: () => Promise<string | undefined>;
-  markProvisioned: (recipe: string) => Promise<void>;
-  /** Writes down how OpenSSH gets in. */
-  configure: (text: string) => Promise<void>;
   /** Nothing of it is left here. */
   forget: () => Promise<void>;
 };
@@ -46,17 +49,11 @@ export type Stacks = {
   open: typeof openStack; imagesHere: typeof imagesHere; imagesOn: typeof imagesOn; imagesWanted: typeof imagesWanted;
 };
 
-export function openGuest({ context, machines, folder, stacks }: Surroundings, node: Node): Guest {
-  const { settings, local, say } = context;
+export function openLogin({ context, machines, folder }: Omit<Surroundings, 'stacks'>, node: Node): Login {
+  const { settings, local } = context;
   const { name } = node;
-  const fileOf = (kind: Kind) => join(folder, `${name}.${kind}`);
-  const write = (...files: [Kind, string][]) => (
-    local.write(files.map(([kind, text]) => ({ path: fileOf(kind), text })))
-  );
-  const remove = async (...some: readonly Kind[]) => {
-    for (const kind of some) await rm(fileOf(kind), { force: true });
-  };
-  const configure = (text: string) => write(['ssh', text]);
+  const write = (kind: Kind, text: string) => local.write([{ path: join(folder, `${name}.${kind}`), text }]);
+  const configure = (text: string) => write('ssh', text);
   const host = openSsh({
     local, node: name, folder, scaled: settings.scaled,
     configure: async () => {
@@ -65,12 +62,30 @@ export function openGuest({ context, machines, folder, stacks }: Surroundings, n
       await configure(configs.done.get(name) ?? '');
     },
   });
+  return {
+    node, name, host, configure,
+    recipe: () => local.read(join(folder, `${name}.recipe`)),
+    markProvisioned: recipe => write('recipe', recipe),
+  };
+}
+
+export function openGuest(surroundings: Surroundings, node: Node): Guest {
+  const { context: { settings, local, say }, folder, stacks } = surroundings;
+  const login = openLogin(surroundings, node);
+  const { name, host } = login;
+  const fileOf = (kind: Kind) => join(folder, `${name}.${kind}`);
+  const write = (...files: [Kind, string][]) => (
+    local.write(files.map(([kind, text]) => ({ path: fileOf(kind), text })))
+  );
+  const remove = async (...some: readonly Kind[]) => {
+    for (const kind of some) await rm(fileOf(kind), { force: true });
+  };
   const port = async () => {
     const text = await local.read(fileOf('port'));
     return text === undefined ? undefined : Number(text);
   };
   return {
-    node, name, host, port, configure,
+    ...login, port,
     stack: async given => {
       const home = await host.home();
       return stacks.open({
@@ -88,8 +103,6 @@ export function openGuest({ context, machines, folder, stacks }: Surroundings, n
     markBegun: () => write(['stack', '']),
     markUp: port => write(['port', String(port)], ['up', '']),
     markDown: () => remove('up'),
-    recipe: () => local.read(fileOf('recipe')),
-    markProvisioned: recipe => write(['recipe', recipe]),
     forget: () => remove(...kinds),
   };
 }

@@ -11,6 +11,10 @@ export type Machines = {
   /** Off at once, as when its power goes: nothing in it hears of it. */
   cut: (node: string) => Promise<Outcome>;
   destroy: (nodes: readonly string[]) => Promise<Outcome>;
+  /** Who runs a machine: `libvirt`, `virtualbox`. */
+  provider: (node: string) => Promise<Outcome<string>>;
+  /** The nodes whose machines have power, of the provider itself: in a moment, where Vagrant takes seconds. */
+  powered: (provider: string) => Promise<Outcome<string[]>>;
   /** What Vagrant calls the state of each: `running`, `poweroff`, `shutoff`, `not_created` … */
   states: (nodes: readonly string[]) => Promise<Outcome<Map<string, string>>>;
   /** OpenSSH's settings for each: one call of Vagrant, which takes seconds, for all of them. */
@@ -23,10 +27,21 @@ const alone = ['sh', '-c', '"$@" 3>&-; exit $?', 'sh'];
 /** A first `up` fetches a box and Debian packages. */
 const ACT_MS = 45 * 60_000;
 const LOOK_MS = 120_000;
-/** By provider, with the names of the Vagrantfile: `vagrant halt -f` would ask a guest of libvirt to end in order. */
-const switchOff: Readonly<Record<string, (node: string) => string[]>> = {
-  libvirt: node => ['virsh', '-q', '-c', 'qemu:///system', 'destroy', `orders_${node}`],
-  virtualbox: node => ['VBoxManage', 'controlvm', `orders-${node}`, 'poweroff'],
+/**
+ * With the names of the Vagrantfile: `vagrant halt -f` would ask a guest of libvirt to end in order. `running` gives a
+ * line for each machine that has power, in which `name` finds the node.
+ */
+type Provider = { switchOff: (node: string) => string[]; running: string[]; name: RegExp };
+const virsh = ['virsh', '-q', '-c', 'qemu:///system'];
+const providers: Readonly<Record<string, Provider>> = {
+  libvirt: {
+    switchOff: node => [...virsh, 'destroy', `orders_${node}`], running: [...virsh, 'list', '--name'],
+    name: /^orders_(\S+)$/gm,
+  },
+  virtualbox: {
+    switchOff: node => ['VBoxManage', 'controlvm', `orders-${node}`, 'poweroff'],
+    running: ['VBoxManage', 'list', 'runningvms'], name: /^"orders-([^"]+)" /gm,
+  },
 };
 
 export function openMachines({ settings, local, say }: Context): Machines {
@@ -51,17 +66,31 @@ export function openMachines({ settings, local, say }: Context): Machines {
     if (ended.code === 0) return parse(ended.stdout);
     return { failed: `vagrant ${words[0]} failed: ${complaints(ended).join(' ')}` };
   };
-  const cut = async (node: string): Promise<Outcome> => {
-    const told = await look(['status', '--machine-readable'], text => parseStates(text, [node], 'provider-name'));
-    if (!('done' in told)) return told;
-    const provider = told.done.get(node) ?? '';
-    const argv = switchOff[provider]?.(node);
-    if (argv === undefined) return { failed: `the power of a machine of ${provider} cannot be cut from here` };
+  const provider = (node: string): Promise<Outcome<string>> => (
+    look(['status', '--machine-readable'], text => {
+      const told = parseStates(text, [node], 'provider-name');
+      return 'done' in told ? { done: told.done.get(node) ?? '' } : told;
+    })
+  );
+  const directly = async <T>(argv: readonly string[], parse: (text: string) => T): Promise<Outcome<T>> => {
     const ended = await local.run([...alone, ...argv], { deadlineMs: settings.scaled(LOOK_MS) });
-    return ended.code === 0 ? { done: undefined } : { failed: `${argv[0]} failed: ${complaints(ended).join(' ')}` };
+    if (ended.code === 0) return { done: parse(ended.stdout) };
+    return { failed: `${argv[0]} failed: ${complaints(ended).join(' ')}` };
+  };
+  const cut = async (node: string): Promise<Outcome> => {
+    const told = await provider(node);
+    if (!('done' in told)) return told;
+    const argv = providers[told.done]?.switchOff(node);
+    if (argv === undefined) return { failed: `the power of a machine of ${told.done} cannot be cut from here` };
+    return directly(argv, () => undefined);
   };
   return {
-    cut,
+    cut, provider,
+    powered: async name => {
+      const one = providers[name];
+      if (one === undefined) return { failed: `which machines of ${name} have power cannot be seen from here` };
+      return directly(one.running, text => parsePowered(text, one.name));
+    },
     up: (nodes, provision) => act('up', ...provision ? ['--provision'] : [], ...nodes),
     halt: nodes => act('halt', ...nodes),
     destroy: nodes => act('destroy', '-f', ...nodes),
@@ -93,6 +122,11 @@ export function parseStates(text: string, nodes: readonly string[], type = 'stat
     states.set(node, state);
   }
   return { done: states };
+}
+
+/** The nodes, each of a line of its own; machines of others are none of ours. */
+export function parsePowered(text: string, name: RegExp): string[] {
+  return [...text.matchAll(name)].map(([, node = '']) => node);
 }
 
 /** Blocks that begin with `Host NODE`; each is to name its machine's address. */

@@ -7,7 +7,7 @@ import type { Images } from '../docker/options.ts';
 import { answered } from '../platform.ts';
 import type { Outcome } from '../platform.ts';
 import { DEFAULT_PORT, reasonOf, together } from './guest.ts';
-import type { Guest, Surroundings } from './guest.ts';
+import type { Guest, Login, Surroundings } from './guest.ts';
 import type { Machines } from './machines.ts';
 import { load, mebibytes, openArchives, ship, shipSources, short } from './ship.ts';
 import type { Archives } from './ship.ts';
@@ -51,14 +51,16 @@ async function hasEngine({ local, settings }: Context): Promise<boolean> {
 }
 
 /** Gives what went wrong, by node; those that are not in it run and can be reached. */
-async function boot(context: Context, machines: Machines, guests: readonly Guest[]): Promise<Map<string, string>> {
+export async function boot(
+  context: Context, machines: Machines, guests: readonly Login[],
+): Promise<Map<string, string>> {
   const began = performance.now();
   // A new machine is provisioned in any case; others if provision.sh did not come to its end in them, or has changed.
   const provisioner = await readFile(join(context.settings.root, 'vagrant/provision.sh'));
   const recipe = createHash('sha256').update(provisioner).digest('hex');
   const recipes = await Promise.all(guests.map(guest => guest.recipe()));
   const provision = recipes.some(known => known !== recipe);
-  const bring = async (some: readonly Guest[]): Promise<Outcome> => {
+  const bring = async (some: readonly Login[]): Promise<Outcome> => {
     const brought = await machines.up(some.map(({ name }) => name), provision);
     if ('done' in brought) for (const guest of some) await guest.markProvisioned(recipe);
     return brought;
@@ -84,7 +86,7 @@ async function boot(context: Context, machines: Machines, guests: readonly Guest
   return failures;
 }
 
-async function configure(machines: Machines, guests: readonly Guest[], failures: Map<string, string>): Promise<void> {
+async function configure(machines: Machines, guests: readonly Login[], failures: Map<string, string>): Promise<void> {
   if (guests.length === 0) return;
   const configs = await machines.sshConfigs(guests.map(({ name }) => name));
   for (const guest of guests) {

@@ -92,9 +92,9 @@ function apiTable({ settings }: SwarmFacts): Table {
       ENV: settings['ORDERS_ENV'] ?? 'production', ...Object.fromEntries(given),
     }),
     'Config.Healthcheck.Test': there,
-    'Config.Healthcheck.Interval': 5_000_000_000,
-    'Config.Healthcheck.Timeout': 20_000_000_000,
-    'Config.Healthcheck.StartPeriod': 20_000_000_000,
+    'Config.Healthcheck.Interval': 5_000_000_000 * paceOf(settings),
+    'Config.Healthcheck.Timeout': 20_000_000_000 * paceOf(settings),
+    'Config.Healthcheck.StartPeriod': 20_000_000_000 * paceOf(settings),
     'Config.Healthcheck.Retries': 3,
   };
 }
@@ -115,7 +115,8 @@ function dbTable(_: SwarmFacts, { service }: Task): Table {
   };
 }
 
-function etcdTable({ nodes }: SwarmFacts, { service }: Task): Table {
+function etcdTable({ nodes, settings }: SwarmFacts, { service }: Task): Table {
+  const pace = paceOf(settings);
   const peers = nodes.map(node => `etcd-${node}=http://etcd-${node}:2380`);
   return {
     ...limits(256, 100), 'Config.User': '999:999',
@@ -123,11 +124,17 @@ function etcdTable({ nodes }: SwarmFacts, { service }: Task): Table {
       ETCD_NAME: service, ETCD_DATA_DIR: '/var/lib/etcd/data', ETCD_INITIAL_CLUSTER_TOKEN: '(not shown)',
       ETCD_INITIAL_CLUSTER: peers.join(), ETCD_INITIAL_ADVERTISE_PEER_URLS: `http://${service}:2380`,
       ETCD_ADVERTISE_CLIENT_URLS: `http://${service}:2379`, ETCD_LISTEN_CLIENT_URLS: 'http://0.0.0.0:2379',
-      ETCD_LISTEN_PEER_URLS: 'http://0.0.0.0:2380', ETCD_HEARTBEAT_INTERVAL: '200', ETCD_ELECTION_TIMEOUT: '2000',
+      ETCD_LISTEN_PEER_URLS: 'http://0.0.0.0:2380',
+      ETCD_HEARTBEAT_INTERVAL: String(200 * pace), ETCD_ELECTION_TIMEOUT: String(2_000 * pace),
       ETCD_AUTO_COMPACTION_MODE: 'periodic', ETCD_AUTO_COMPACTION_RETENTION: '1h', ETCD_LOG_LEVEL: 'warn',
     }),
     ...volume('/var/lib/etcd', service),
   };
+}
+
+/** On a slow machine some times of the stack are a whole number of times as long. */
+function paceOf(settings: SwarmFacts['settings']): number {
+  return Number(settings['ORDERS_PACE'] ?? '1');
 }
 
 // the engine adds as much swap: a service of a swarm has no setting for it
