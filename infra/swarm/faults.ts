@@ -8,7 +8,7 @@ import type { Fleet } from './fleet.ts';
 import type { Machine } from './machine.ts';
 import { askingMembers, leaderOf, parseMembers, switchover } from './members.ts';
 import type { Member } from './members.ts';
-import { awaitRouters, rolloutsOf, settled, unhurried, STACK } from './stack.ts';
+import { awaitRouters, countsAll, rolloutsOf, settled, unhurried, STACK } from './stack.ts';
 import { awaitMembers, isMember, leader, running } from './tasks.ts';
 import type { Running } from './tasks.ts';
 import type { Rollout } from './texts.ts';
@@ -23,6 +23,8 @@ type Row = {
   recover: (swarm: Swarm, node: Node) => Promise<void>;
   inPlace: (swarm: Swarm, node: Node) => Promise<boolean>;
 };
+
+type Act = (swarm: Swarm) => Promise<void>;
 
 const rows: Partial<Record<FaultName, Row>> = {
   'replica-killed': once({
@@ -58,15 +60,15 @@ const rows: Partial<Record<FaultName, Row>> = {
       const others = (await fleet.on()).filter(machine => machine !== chief && !isOf(machine, node));
       await only(others.slice(-1), 'a machine beside those of the leader and of the node that is asked').cut();
     },
-    recover: undoing(switchOn), inPlace: isCut,
+    recover: returning(switchOn), inPlace: isCut,
   }),
   'leader-node-lost': once({
     inject: async (swarm, node) => (await leaderElsewhere(swarm, node)).cut(),
-    recover: undoing(switchOn), inPlace: isCut,
+    recover: returning(switchOn), inPlace: isCut,
   }),
   split: once({
     inject: async (swarm, node) => (await leaderElsewhere(swarm, node)).plug(false),
-    recover: undoing(plugAll), inPlace: async ({ fleet }) => (await unplugged(fleet)).length > 0,
+    recover: returning(plugAll), inPlace: async ({ fleet }) => (await unplugged(fleet)).length > 0,
   }),
 };
 
@@ -102,16 +104,30 @@ export function openFaults(swarm: Swarm): Pick<Platform, 'faults' | 'mend'> {
       await switchOn(swarm);
       await thaw(swarm);
       await swarm.fleet.awaitNodes(await swarm.fleet.on());
-      await bringBack(swarm);
-      await awaitWhole(swarm);
+      await returning(bringBack)(swarm);
     }),
   };
 }
 
-function undoing(act: (swarm: Swarm) => Promise<void>): Row['recover'] {
+function undoing(act: Act): Act {
   return async swarm => {
     await act(swarm);
     await awaitWhole(swarm);
+  };
+}
+
+/** Of machines: Swarm may call one lost once more that has just returned, until three of its heartbeats were heard. */
+function returning(act: Act): Act {
+  return async swarm => {
+    const { context: { settings: { scaled } }, fleet } = swarm;
+    await undoing(act)(swarm);
+    let wholeSince = performance.now();
+    while (performance.now() - wholeSince < scaled(15_000)) {
+      await pause(scaled(1_000));
+      if (await countsAll(fleet)) continue;
+      await awaitWhole(swarm);
+      wholeSince = performance.now();
+    }
   };
 }
 
@@ -152,14 +168,18 @@ function isOf({ place }: Machine, node: Node): boolean {
 
 /** The leader's machine; from the node that is asked, which has to stay in reach, it is moved away first. */
 async function leaderElsewhere({ context, fleet }: Swarm, node: Node): Promise<Machine> {
-  const { chief: { machine, container, service } } = await agreed(fleet);
-  if (!isOf(machine, node)) return machine;
-  const { service: candidate } = await confirming(fleet);
-  const argv = ['docker', 'exec', container.id, ...switchover(service, candidate)];
-  const run = await machine.host.run(argv, { deadlineMs: context.settings.scaled(60_000) });
-  if (run.code !== 0) throw new Trouble(`the leader could not be moved: ${lastWords(run.stderr + run.stdout)}`);
-  await awaitMembers(context, fleet);
-  return (await agreed(fleet)).chief.machine;
+  const { say, settings: { scaled } } = context;
+  for (let tries = 3; ; tries -= 1) {
+    const { chief: { machine, container, service } } = await agreed(fleet);
+    if (!isOf(machine, node)) return machine;
+    if (tries === 0) throw new Trouble(`the leader comes back to ${node.name}, which has to stay in reach`);
+    const { service: candidate } = await confirming(fleet);
+    say(`${service} hands over to ${candidate}`);
+    const argv = ['docker', 'exec', container.id, ...switchover(service, candidate)];
+    const run = await machine.host.run(argv, { deadlineMs: scaled(60_000) });
+    if (run.code !== 0) throw new Trouble(`the leader could not be moved: ${lastWords(run.stderr + run.stdout)}`);
+    await awaitMembers(context, fleet);
+  }
 }
 
 /** Swarm starts what is missing by itself: it is waited for, by the machines, since Swarm learns late what is gone. */

@@ -155,5 +155,5 @@ async function join({ machines, sh, scaled }: Joining): Promise<void> {
 
 // a node whose certificate has run out is lost, and one that is off cannot renew it: ten years, not 90 days
 const founding = `
-exec docker swarm init --advertise-addr "$1" --task-history-limit 2 --cert-expiry 87600h >/dev/null`;
+exec docker swarm init --advertise-addr "$1" --cert-expiry 87600h >/dev/null`;
 const joining = 'exec docker swarm join --advertise-addr "$1" --token "$3" "$2:2377" >/dev/null';

@@ -95,6 +95,7 @@ export async function unhurried({ context: { settings, say }, fleet }: Rolling):
 /** Waits until every service has as many tasks as it wants, and every update that was begun since `before` is over. */
 export async function settled(rolling: Rolling, before: readonly Rollout[]): Promise<void> {
   const { context: { settings, say }, fleet } = rolling;
+  const since = new Date().toISOString();
   const end = performance.now() + settings.scaled(300_000);
   let told = '';
   for (;;) {
@@ -103,10 +104,10 @@ export async function settled(rolling: Rolling, before: readonly Rollout[]): Pro
     const former = (name: string) => before.find(one => one.name === name);
     const begun = now.filter(one => one.startedAt !== former(one.name)?.startedAt);
     const back = begun.filter(({ state }) => state === 'rollback_completed');
-    if (back.length > 0) throw new RolledBack(await reasonOf(fleet, back));
+    if (back.length > 0) throw new RolledBack(await reasonOf(fleet, back, since));
     const stuck = begun.filter(({ state }) => state?.endsWith('paused'));
     const halfWay = `an update stopped half way: ${messagesOf(stuck)}`;
-    if (stuck.length > 0) throw new Trouble(`${halfWay}; ${await failures(fleet)}`);
+    if (stuck.length > 0) throw new Trouble(`${halfWay}; ${await failures(fleet, since)}`);
     const missing = services.filter(({ running, wanted }) => running !== wanted);
     const open = now.filter(one => isUnderWay(one) || isToCome(one, former(one.name)));
     if (services.length > 0 && missing.length === 0 && open.length === 0) return;
@@ -116,7 +117,7 @@ export async function settled(rolling: Rolling, before: readonly Rollout[]): Pro
     ].join(', ');
     if (line !== told) say(`waiting for ${line}`);
     told = line;
-    if (performance.now() > end) throw new Trouble(`not there in time: ${line}; ${await failures(fleet)}`);
+    if (performance.now() > end) throw new Trouble(`not there in time: ${line}; ${await failures(fleet, since)}`);
     await pause(settings.scaled(500));
   }
 }
@@ -126,6 +127,11 @@ export async function rolloutsOf(fleet: Fleet): Promise<Rollout[]> {
   const services = await servicesOf(fleet);
   if (services.length === 0) return [];
   return parseRollouts(await fleet.ask(['docker', 'service', 'inspect', ...services.map(({ name }) => name)]));
+}
+
+/** Swarm says of each service that as many of its tasks run as it wants; it may be wrong about what it lost lately. */
+export async function countsAll(fleet: Fleet): Promise<boolean> {
+  return (await servicesOf(fleet)).every(({ running, wanted }) => running === wanted);
 }
 
 async function servicesOf(fleet: Fleet): Promise<ServiceState[]> {
@@ -160,19 +166,46 @@ async function awaitReady({ context: { settings } }: Rolling, node: string, addr
   }
 }
 
-async function reasonOf(fleet: Fleet, back: readonly Rollout[]): Promise<string> {
+async function reasonOf(fleet: Fleet, back: readonly Rollout[], since: string): Promise<string> {
   const what = `what is new did not become ready and was rolled back by Swarm (${messagesOf(back)})`;
   const serves = back.find(({ name }) => name === `${STACK}_api`)?.env['GIT_SHA'] ?? 'the former build';
-  return `${what}; ${serves} serves; ${await failures(fleet)}`;
+  return `${what}; ${serves} serves; ${await failures(fleet, since)}`;
 }
 
 function messagesOf(some: readonly Rollout[]): string {
   return some.map(({ name, message }) => `${name}: ${message}`).join('; ');
 }
 
-/** What the last tasks that failed said. */
-async function failures(fleet: Fleet): Promise<string> {
-  const argv = ['docker', 'stack', 'ps', STACK, '--no-trunc', '--format', '{{.Name}} on {{.Node}}: {{.Error}}'];
-  const told = linesOf(await fleet.ask(argv)).filter(line => !line.endsWith(': '));
-  return told.slice(0, 3).join('; ') || 'no task says why';
+/**
+ * What failed since then, in its own words: of a task that Swarm could not start its error, of a container that has
+ * ended its last health check or the last line of its log. One that was told to end for being unhealthy ends well, so
+ * that Swarm has no error to tell.
+ */
+async function failures({ on, ask, sh }: Fleet, since: string): Promise<string> {
+  const tasks = linesOf(await ask(['docker', 'stack', 'ps', STACK, '--no-trunc', '--format', naming]));
+  const ids = tasks.map(line => line.split(' ')[0] ?? '');
+  const times = ids.length === 0 ? [] : linesOf(await ask(['docker', 'inspect', '--format', timing, ...ids]));
+  const unstarted = tasks.flatMap((line, i) => (
+    (times[i] ?? '') > since && !line.endsWith(': ') ? line.slice(line.indexOf(' ') + 1) : []
+  ));
+  const ended = await Promise.all((await on()).map(async machine => linesOf(await sh(machine, ending, [STACK])).flatMap(line => {
+    const [at = '', service = '', ...words] = line.split(' ');
+    return at > since ? `${service} on ${machine.host.name}: ${words.join(' ').slice(0, 300)}` : [];
+  })));
+  return [...ended.flat(), ...unstarted].slice(0, 3).join('; ') || 'no task says why';
 }
+
+const naming = '{{.ID}} {{.Name}} on {{.Node}}: {{.Error}}';
+const timing = '{{.Status.Timestamp.UTC.Format "2006-01-02T15:04:05.000Z"}}';
+// one that is looked at may be gone the next moment
+const ending = `
+for id in $(docker ps -aq --filter "label=com.docker.stack.namespace=$1" --filter status=exited); do
+  told=$(docker inspect --format '{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}' "$id" |
+    grep . | tail -n 1)
+  [ -n "$told" ] || told=$(docker logs --tail 1 "$id" 2>&1)
+  docker inspect --format \
+    '{{.State.FinishedAt}} {{index .Config.Labels "com.docker.swarm.service.name"}} exit {{.State.ExitCode}},' "$id" |
+    while read -r line; do echo "$line $told"; done
+done 2>/dev/null
+exit 0
+`;
