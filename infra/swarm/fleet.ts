@@ -11,9 +11,11 @@ import type { MachineKind, Node } from '../platform.ts';
 import { openEngines } from './engines.ts';
 import { openGuests } from './guests.ts';
 import type { Kind, Machine } from './machine.ts';
+import { paceOf } from './pace.ts';
 
 export type Fleet = Pick<Kind, 'machines' | 'needs' | 'start' | 'stop' | 'isRaised'> & {
   readonly kind: MachineKind;
+  readonly scaled: (ms: number) => number;
   /** Those of the machines that are on. */
   on: () => Promise<Machine[]>;
   /** Every machine is on and a manager of the same swarm then, so that losing one leaves a quorum. */
@@ -58,7 +60,7 @@ function remembered(state: string): string | undefined {
 }
 
 export function openFleet(context: Context, nodes: readonly Node[]): Fleet {
-  const { settings: { scaled, state, machines: said } } = context;
+  const { settings: { scaled, scale, state, machines: said } } = context;
   const name = kindOf(remembered(state), said);
   const kind = kinds[name](context, nodes);
   const { machines } = kind;
@@ -93,7 +95,7 @@ export function openFleet(context: Context, nodes: readonly Node[]): Fleet {
     }
   };
   return {
-    ...kind, kind: name, sh, manager, awaitNodes,
+    ...kind, kind: name, scaled, sh, manager, awaitNodes,
     on: async () => {
       const are = await Promise.all(machines.map(machine => machine.isOn()));
       return machines.filter((_, i) => are[i]);
@@ -108,7 +110,7 @@ export function openFleet(context: Context, nodes: readonly Node[]): Fleet {
     },
     assemble: async () => {
       await kind.start(machines);
-      await join({ machines, sh, scaled });
+      await join({ machines, sh, scaled, pace: paceOf(scale) });
       await awaitNodes(machines);
     },
     disband: () => kind.remove(),
@@ -125,10 +127,10 @@ async function asked({ host }: Machine, argv: string[], options: RunOptions): Pr
   }
 }
 
-type Joining = Pick<Fleet, 'machines' | 'sh'> & { scaled: (ms: number) => number };
+type Joining = Pick<Fleet, 'machines' | 'sh' | 'scaled'> & { pace: number };
 
 /** The first that is in a swarm already, else the first of all, takes in the others. */
-async function join({ machines, sh, scaled }: Joining): Promise<void> {
+async function join({ machines, sh, scaled, pace }: Joining): Promise<void> {
   const asking = 'docker info --format "{{.Swarm.LocalNodeState}}"';
   const states = await Promise.all(machines.map(machine => sh(machine, asking)));
   const isIn = (i: number) => states[i]?.trim() !== 'inactive';
@@ -142,7 +144,7 @@ async function join({ machines, sh, scaled }: Joining): Promise<void> {
   const chief = machines[first];
   if (chief === undefined) return;
   const patience = { deadlineMs: scaled(90_000) };
-  if (!isIn(first)) await sh(chief, founding, [chief.place.address], patience);
+  if (!isIn(first)) await sh(chief, founding, [chief.place.address, `${5 * pace}s`], patience);
   const newcomers = machines.filter((machine, i) => machine !== chief && !isIn(i));
   if (newcomers.length > 0) {
     // with several of them the others may be needed for a quorum
@@ -153,7 +155,12 @@ async function join({ machines, sh, scaled }: Joining): Promise<void> {
   }
 }
 
-// a node whose certificate has run out is lost, and one that is off cannot renew it: ten years, not 90 days
+// A node whose certificate has run out is lost, and one that is off cannot renew it: ten years, not 90 days. One that
+// says nothing for three heartbeats is taken for lost.
 const founding = `
-exec docker swarm init --advertise-addr "$1" --cert-expiry 87600h >/dev/null`;
-const joining = 'exec docker swarm join --advertise-addr "$1" --token "$3" "$2:2377" >/dev/null';
+exec docker swarm init --advertise-addr "$1" --cert-expiry 87600h --dispatcher-heartbeat "$2" >/dev/null`;
+// An engine gives itself 20 s to say that it is in, and goes on by itself.
+const joining = `
+docker swarm join --advertise-addr "$1" --token "$3" "$2:2377" >/dev/null && exit
+while state=$(docker info --format '{{.Swarm.LocalNodeState}}') && [ "$state" = pending ]; do sleep 1; done
+[ "$state" = active ]`;

@@ -128,8 +128,7 @@ async function valuesOf(context: Context, image: string): Promise<Values> {
   const { ENV = 'production', LOG_LEVEL = 'info', ...service } = settings.service;
   return {
     ...await clusterImages(context), ...await configsOf(context), ORDERS_IMAGE: image,
-    ORDERS_ENV: ENV, LOG_LEVEL, ORDERS_MONITOR: `${settings.scaled(5_000)}ms`,
-    ORDERS_PACE: String(paceOf(settings.scale)), ...service,
+    ORDERS_ENV: ENV, LOG_LEVEL, ORDERS_PACE: String(paceOf(settings.scale)), ...service,
   };
 }
 

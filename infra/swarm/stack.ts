@@ -188,10 +188,12 @@ async function failures({ on, ask, sh }: Fleet, since: string): Promise<string> 
   const unstarted = tasks.flatMap((line, i) => (
     (times[i] ?? '') > since && !line.endsWith(': ') ? line.slice(line.indexOf(' ') + 1) : []
   ));
-  const ended = await Promise.all((await on()).map(async machine => linesOf(await sh(machine, ending, [STACK])).flatMap(line => {
-    const [at = '', service = '', ...words] = line.split(' ');
-    return at > since ? `${service} on ${machine.host.name}: ${words.join(' ').slice(0, 300)}` : [];
-  })));
+  const ended = await Promise.all((await on()).map(async machine => (
+    linesOf(await sh(machine, ending, [STACK])).flatMap(line => {
+      const [at = '', service = '', ...words] = line.split(' ');
+      return at > since ? `${service} on ${machine.host.name}: ${words.join(' ').slice(0, 300)}` : [];
+    })
+  )));
   return [...ended.flat(), ...unstarted].slice(0, 3).join('; ') || 'no task says why';
 }
 
@@ -200,7 +202,8 @@ const timing = '{{.Status.Timestamp.UTC.Format "2006-01-02T15:04:05.000Z"}}';
 // one that is looked at may be gone the next moment
 const ending = `
 for id in $(docker ps -aq --filter "label=com.docker.stack.namespace=$1" --filter status=exited); do
-  told=$(docker inspect --format '{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}' "$id" |
+  told=$(docker inspect \\
+    --format '{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}' "$id" |
     grep . | tail -n 1)
   [ -n "$told" ] || told=$(docker logs --tail 1 "$id" 2>&1)
   docker inspect --format \

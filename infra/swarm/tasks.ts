@@ -41,7 +41,7 @@ export async function leader(fleet: Fleet): Promise<Running> {
 export async function leaders(fleet: Fleet): Promise<Running[]> {
   const members = (await running(fleet)).filter(isMember);
   const told = await Promise.all(members.map(async ({ machine, container }) => (
-    await fleet.sh(machine, leading, [container.id]).catch(() => '')
+    await fleet.sh(machine, leading, [container.id, seconds(fleet.scaled(5_000))]).catch(() => '')
   ).trim()));
   return members.filter((_, i) => told[i] === 'f');
 }
@@ -107,9 +107,13 @@ export function factsOf(context: Context, fleet: Fleet, node: Node): Promise<Out
 const standbys = 'synchronous_standby_names';
 
 /** null: nobody tells, as while etcd is out of reach. */
-async function membersOf({ sh }: Fleet, { machine, container }: Running): Promise<SwarmFacts['members']> {
-  return sh(machine, 'exec timeout 10 docker exec "$@"', [container.id, ...askingMembers])
+async function membersOf({ sh, scaled }: Fleet, { machine, container }: Running): Promise<SwarmFacts['members']> {
+  return sh(machine, 'exec timeout "$@"', [seconds(scaled(10_000)), 'docker', 'exec', container.id, ...askingMembers])
     .then(parseMembers, () => null);
+}
+
+function seconds(ms: number): string {
+  return String(ms / 1000);
 }
 
 /** What serves, by the values that it was deployed with: what the tasks are held to. */
@@ -169,7 +173,8 @@ const looking = `
 ids=$(docker ps -q --no-trunc --filter "label=com.docker.stack.namespace=$1") || exit
 if [ -z "$ids" ]; then echo '[]'; else docker inspect --type container $ids; fi
 `;
-const leading = `exec timeout 5 docker exec "$1" psql -X -q -At -U postgres -d orders -c 'select pg_is_in_recovery()'`;
+const leading = `
+exec timeout "$2" docker exec "$1" psql -X -q -At -U postgres -d orders -c 'select pg_is_in_recovery()'`;
 const asking = `
 docker exec -e PGCONNECT_TIMEOUT=5 "$1" psql -X -q -At -U postgres -d orders -c "$2" 2>/dev/null || true`;
 // a process may end while it is looked at; what is then missing is found wanting

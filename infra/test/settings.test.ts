@@ -23,8 +23,8 @@ test('an empty environment gives the defaults, and empty variables count as not 
 
 test('every complaint comes at once, with what would be right', () => {
   const bad = {
-    PLATFORM: 'podman', MACHINES: 'three', NODE: 'Control!', SCALE: '1e1', ORDERS_PORT: '80a', ORDERS_DB_PORT: '0', LINES: '-1',
-    ORDERS_DISK_MB: '64',
+    PLATFORM: 'podman', MACHINES: 'three', NODE: 'Control!', SCALE: '1e1', ORDERS_PORT: '80a', ORDERS_DB_PORT: '0',
+    LINES: '-1', ORDERS_DISK_MB: '64',
   };
   const read = readSettings(bad, '/house');
   assert.ok('complaints' in read);

@@ -32,9 +32,9 @@ function showing(...sights: Seen[][]): { context: Context; fleet: Fleet; said: s
   };
   const impossible = async () => { throw new Error('not to be called'); };
   const fleet: Fleet = {
-    kind: 'engines', needs: 'swarm', machines: [], on: async () => [], ask, manager: impossible, tell: impossible,
-    sh: impossible, start: impossible, stop: impossible, assemble: impossible, disband: impossible,
-    isRaised: impossible, awaitNodes: impossible,
+    kind: 'engines', scaled: settings.scaled, needs: 'swarm', machines: [], on: async () => [], ask,
+    manager: impossible, tell: impossible, sh: impossible, start: impossible, stop: impossible, assemble: impossible,
+    disband: impossible, isRaised: impossible, awaitNodes: impossible,
   };
   return { context: { settings, local: openLocal(settings.env), say: line => said.push(line) }, fleet, said };
 }

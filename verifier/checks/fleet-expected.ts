@@ -94,7 +94,7 @@ function apiTable({ settings }: SwarmFacts): Table {
     'Config.Healthcheck.Test': there,
     'Config.Healthcheck.Interval': 5_000_000_000 * paceOf(settings),
     'Config.Healthcheck.Timeout': 20_000_000_000 * paceOf(settings),
-    'Config.Healthcheck.StartPeriod': 20_000_000_000 * paceOf(settings),
+    'Config.Healthcheck.StartPeriod': 20_000_000_000,
     'Config.Healthcheck.Retries': 3,
   };
 }
