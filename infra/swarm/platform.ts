@@ -165,9 +165,13 @@ function otherKind(is: MachineKind, said: MachineKind): string {
   return `the machines of this swarm are MACHINES=${is}: make destroy comes before MACHINES=${said}`;
 }
 
-// The passwords come on stdin: what is an argument anybody on the machine can see.
+// The passwords come on stdin: what is an argument anybody on the machine can see. What is on stdin cannot be opened again
+// by its name: it may be a socket.
 const leaking = `
-docker logs --tail 1 "$1" >/dev/null 2>&1 </dev/null || { echo "no log of $1" >&2; exit 1; }
-exec 4<&0
-if docker logs "$1" 2>&1 </dev/null | grep -qF -f /dev/fd/4; then echo leaks; fi
+secrets=$(cat)
+docker logs --tail 1 "$1" >/dev/null 2>&1 || { echo "no log of $1" >&2; exit 1; }
+if docker logs "$1" 2>&1 | grep -qF -f /dev/fd/3 3<<END
+$secrets
+END
+then echo leaks; fi
 `;
