@@ -165,8 +165,8 @@ function otherKind(is: MachineKind, said: MachineKind): string {
   return `the machines of this swarm are MACHINES=${is}: make destroy comes before MACHINES=${said}`;
 }
 
-// The passwords come on stdin: what is an argument anybody on the machine can see. What is on stdin cannot be opened again
-// by its name: it may be a socket.
+// The passwords come on stdin, since anybody on the machine can see an argument. It may be a socket, which cannot be
+// opened again by a name.
 const leaking = `
 secrets=$(cat)
 docker logs --tail 1 "$1" >/dev/null 2>&1 || { echo "no log of $1" >&2; exit 1; }
