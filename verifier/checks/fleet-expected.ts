@@ -53,7 +53,8 @@ function commonTable(task: Task): Table {
     'HostConfig.LogConfig.Config.max-size': '10m',
     'HostConfig.LogConfig.Type': 'json-file',
     'HostConfig.NanoCpus': 1_000_000_000,
-    'HostConfig.NetworkMode': 'default',
+    // how an engine calls its default, 26 the second; on which networks a task is, the check of them says
+    'HostConfig.NetworkMode': oneOf('default', 'bridge'),
     'HostConfig.ReadonlyRootfs': true,
     'HostConfig.Runtime': 'runc',
     'HostConfig.DnsSearch': ['.'],
