@@ -122,7 +122,7 @@ function returning(act: Act): Act {
     const { context: { settings: { scaled } }, fleet } = swarm;
     await undoing(act)(swarm);
     let wholeSince = performance.now();
-    while (performance.now() - wholeSince < scaled(15_000)) {
+    while (performance.now() - wholeSince < 3 * fleet.heartbeatMs) {
       await pause(scaled(1_000));
       if (await countsAll(fleet)) continue;
       await awaitWhole(swarm);

@@ -16,6 +16,8 @@ import { paceOf } from './pace.ts';
 export type Fleet = Pick<Kind, 'machines' | 'needs' | 'start' | 'stop' | 'isRaised'> & {
   readonly kind: MachineKind;
   readonly scaled: (ms: number) => number;
+  /** How often each machine tells the swarm that it lives. */
+  readonly heartbeatMs: number;
   /** Those of the machines that are on. */
   on: () => Promise<Machine[]>;
   /** Every machine is on and a manager of the same swarm then, so that losing one leaves a quorum. */
@@ -64,6 +66,7 @@ export function openFleet(context: Context, nodes: readonly Node[]): Fleet {
   const name = kindOf(remembered(state), said);
   const kind = kinds[name](context, nodes);
   const { machines } = kind;
+  const heartbeatMs = 5_000 * paceOf(scale);
   const sh: Fleet['sh'] = async (machine, script, args = [], options = {}) => {
     const run = await machine.host.run(['sh', '-c', script, 'sh', ...args], options);
     if (run.code === 0) return run.stdout;
@@ -95,7 +98,7 @@ export function openFleet(context: Context, nodes: readonly Node[]): Fleet {
     }
   };
   return {
-    ...kind, kind: name, scaled, sh, manager, awaitNodes,
+    ...kind, kind: name, scaled, heartbeatMs, sh, manager, awaitNodes,
     on: async () => {
       const are = await Promise.all(machines.map(machine => machine.isOn()));
       return machines.filter((_, i) => are[i]);
@@ -110,7 +113,7 @@ export function openFleet(context: Context, nodes: readonly Node[]): Fleet {
     },
     assemble: async () => {
       await kind.start(machines);
-      await join({ machines, sh, scaled, pace: paceOf(scale) });
+      await join({ machines, sh, scaled, heartbeatMs });
       await awaitNodes(machines);
     },
     disband: () => kind.remove(),
@@ -127,10 +130,10 @@ async function asked({ host }: Machine, argv: string[], options: RunOptions): Pr
   }
 }
 
-type Joining = Pick<Fleet, 'machines' | 'sh' | 'scaled'> & { pace: number };
+type Joining = Pick<Fleet, 'machines' | 'sh' | 'scaled' | 'heartbeatMs'>;
 
 /** The first that is in a swarm already, else the first of all, takes in the others. */
-async function join({ machines, sh, scaled, pace }: Joining): Promise<void> {
+async function join({ machines, sh, scaled, heartbeatMs }: Joining): Promise<void> {
   const asking = 'docker info --format "{{.Swarm.LocalNodeState}}"';
   const states = await Promise.all(machines.map(machine => sh(machine, asking)));
   const isIn = (i: number) => states[i]?.trim() !== 'inactive';
@@ -144,7 +147,7 @@ async function join({ machines, sh, scaled, pace }: Joining): Promise<void> {
   const chief = machines[first];
   if (chief === undefined) return;
   const patience = { deadlineMs: scaled(90_000) };
-  if (!isIn(first)) await sh(chief, founding, [chief.place.address, `${5 * pace}s`], patience);
+  if (!isIn(first)) await sh(chief, founding, [chief.place.address, `${heartbeatMs}ms`], patience);
   const newcomers = machines.filter((machine, i) => machine !== chief && !isIn(i));
   if (newcomers.length > 0) {
     // with several of them the others may be needed for a quorum

@@ -32,7 +32,7 @@ function showing(...sights: Seen[][]): { context: Context; fleet: Fleet; said: s
   };
   const impossible = async () => { throw new Error('not to be called'); };
   const fleet: Fleet = {
-    kind: 'engines', scaled: settings.scaled, needs: 'swarm', machines: [], on: async () => [], ask,
+    kind: 'engines', scaled: settings.scaled, heartbeatMs: 5, needs: 'swarm', machines: [], on: async () => [], ask,
     manager: impossible, tell: impossible, sh: impossible, start: impossible, stop: impossible, assemble: impossible,
     disband: impossible, isRaised: impossible, awaitNodes: impossible,
   };
