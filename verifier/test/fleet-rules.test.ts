@@ -18,6 +18,26 @@ test('an honest fleet holds every rule, and every rule for one stack has one for
   assert.deepEqual(Object.keys(fleetRules).sort(), rules.map(({ id }) => id).sort());
 });
 
+test('a newer engine, and a slow machine whose times are wider, are honest too; other times are not', () => {
+  const slow = (pace: number): SwarmFacts => {
+    const facts = honest();
+    facts.settings = { ...facts.settings, ORDERS_PACE: '5' };
+    for (const { values } of facts.tasks) {
+      values['HostConfig.NetworkMode'] = 'bridge';
+      const wider = (name: string) => {
+        const value = values[name];
+        if (value === undefined) return;
+        values[name] = typeof value === 'string' ? String(Number(value) * pace) : Number(value) * pace;
+      };
+      ['Interval', 'Timeout'].forEach(name => wider(`Config.Healthcheck.${name}`));
+      ['HEARTBEAT_INTERVAL', 'ELECTION_TIMEOUT'].forEach(name => wider(`Config.Env.ETCD_${name}`));
+    }
+    return facts;
+  };
+  assert.deepEqual(brokenBy(slow(5)), []);
+  assert.deepEqual(brokenBy(slow(3)), ['api-settings', 'db-settings']);
+});
+
 const on = (service: string, change: (task: Task) => void) => (facts: SwarmFacts) => {
   const task = facts.tasks.findLast(one => one.service === service);
   if (task === undefined) throw new Error(`no task ${service}`);
@@ -43,6 +63,8 @@ const ways: [way: string, red: string[], change: (facts: SwarmFacts) => void][] 
     on('db-control', ({ values }) => { delete values['HostConfig.PidsLimit']; })],
   ['a replica that sees the processes of its machine', ['api-settings'],
     on('api', ({ values }) => { values['HostConfig.PidMode'] = 'host'; })],
+  ['a replica on the network of its machine', ['api-settings'],
+    on('api', ({ values }) => { values['HostConfig.NetworkMode'] = 'host'; })],
   ['a replica with another variable', ['api-settings'],
     on('api', ({ values }) => { values['Config.Env.NODE_OPTIONS'] = '--inspect'; })],
   ['a router with a folder of its machine', ['api-settings'],
