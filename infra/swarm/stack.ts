@@ -202,8 +202,7 @@ const timing = '{{.Status.Timestamp.UTC.Format "2006-01-02T15:04:05.000Z"}}';
 // one that is looked at may be gone the next moment
 const ending = `
 for id in $(docker ps -aq --filter "label=com.docker.stack.namespace=$1" --filter status=exited); do
-  told=$(docker inspect \\
-    --format '{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}' "$id" |
+  told=$(docker inspect --format '{{with .State.Health}}{{range .Log}}{{println .Output}}{{end}}{{end}}' "$id" |
     grep . | tail -n 1)
   [ -n "$told" ] || told=$(docker logs --tail 1 "$id" 2>&1)
   docker inspect --format \

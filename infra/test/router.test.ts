@@ -77,6 +77,14 @@ test('callers of a replica that hangs have an answer before they give up', { ski
   }
 });
 
+test('what nobody answers may be stored if it has a key, for it was sent again', { skip: missing }, async t => {
+  const { ask, docker } = await openRouter(t, { refuses });
+  await docker('kill', 'refuses');
+  const codes = async () => Promise.all([ask('POST', '/order', 'key'), ask('POST', '/order'), ask('GET', '/orders/1')]);
+  const seen = await until(codes, all => all.every(({ status }) => status === 503), 20_000);
+  assert.deepEqual(seen.map(({ code }) => code), ['outcome_unknown', 'no_replica', 'no_replica']);
+});
+
 async function openRouter(t: TestContext, replicas: Record<string, string>): Promise<Routed> {
   const id = `orders-test-${randomBytes(4).toString('hex')}`;
   const [port, image] = [await freePort(), process.env['ORDERS_IMAGE'] ?? await machinesImage(process.env)];
@@ -104,8 +112,14 @@ async function openRouter(t: TestContext, replicas: Record<string, string>): Pro
   const ask: Routed['ask'] = async (method, path, key) => {
     const began = performance.now();
     const headers = { connection: 'close', ...key === undefined ? {} : { 'idempotency-key': key } };
-    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers });
+    // a call that is cut off before the router runs may have neither an answer nor an end
+    const gone = new AbortController();
+    const late = setTimeout(() => gone.abort(), 12_000);
+    const url = `http://127.0.0.1:${port}${path}`;
+    const answer = await fetch(url, { method, headers, signal: gone.signal }).finally(() => clearTimeout(late));
     const { code } = await answer.json() as { code: string };
+    const ageMs = Date.now() - Date.parse(answer.headers.get('date') ?? '');
+    assert.ok(Math.abs(ageMs) < 60_000, `${answer.status} has no Date`);
     return { status: answer.status, code, ms: performance.now() - began };
   };
   const asked = async (name: string) => (await run('logs', `${id}-${name}`)).split('\n');

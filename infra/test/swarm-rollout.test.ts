@@ -6,6 +6,7 @@ import { openLocal } from '../local.ts';
 import { RolledBack } from '../platform.ts';
 import { readSettings } from '../settings.ts';
 import type { Fleet } from '../swarm/fleet.ts';
+import type { Machine } from '../swarm/machine.ts';
 import { rolloutsOf, settled, unhurried } from '../swarm/stack.ts';
 import { root } from './stack.ts';
 
@@ -70,4 +71,27 @@ test('nothing is begun while an update is under way: Swarm remembers one former 
   assert.deepEqual((await unhurried(swarm)).map(({ state }) => state), ['rollback_completed', undefined]);
   assert.equal(swarm.said.length, 1);
   await assert.rejects(unhurried(showing(busy)), /does not end: orders_api \(rollback_started\), orders_router/);
+});
+
+test('the reason of a rollback is what failed since it began, in its own words', async () => {
+  const shown = showing([{ name: 'api', status: at('rollback_completed') }]);
+  const { assemble: impossible } = shown.fleet;
+  const local = shown.context.local;
+  const machine: Machine = {
+    place: { node: { name: 'worker1', address: '', local: '' }, address: '' },
+    host: { ...local, name: 'worker1' }, isOn: async () => true, cut: impossible, plug: impossible,
+    isPlugged: async () => true, lend: (_, act) => act(file => file),
+  };
+  const [past, future] = ['2020-01-01T00:00:00.000Z', '2999-01-01T00:00:00.000Z'];
+  const tasks = ['orders_api.1 on worker2: no node', 'orders_api.2 on worker2: no image', 'orders_db.1 on worker1: ']
+    .map((line, i) => `${i} ${line}`).join('\n');
+  const told = new Map([['stack', tasks], ['inspect', [past, future, future].join('\n')]]);
+  const ask: Fleet['ask'] = async argv => told.get(argv[1] ?? '') ?? shown.fleet.ask(argv);
+  const unready = 'orders_api exit 0, {"status":"unready"}';
+  const sh: Fleet['sh'] = async () => `${past} orders_api exit 1, before\n${future} ${unready}\n`;
+  const fleet: Fleet = { ...shown.fleet, machines: [machine], on: async () => [machine], ask, sh };
+  const words = 'orders_api on worker1: exit 0, {"status":"unready"}; orders_api.2 on worker2: no image';
+  await assert.rejects(settled({ ...shown, fleet }, await rolloutsOf(showing(before).fleet)), (error: Error) => (
+    error.message.endsWith(`serves; ${words}`)
+  ));
 });

@@ -6,7 +6,7 @@ import { describe } from '../client/api.ts';
 import type { Drill } from '../experiment/drill.ts';
 import type { Experiment } from '../experiment/experiment.ts';
 import { keepsTo, promised, servedAgain } from '../experiment/fault.ts';
-import { onFleet, takenSince, unnoticed } from '../experiment/fleet.ts';
+import { onFleet, steadily, takenSince, unnoticed } from '../experiment/fleet.ts';
 import { isDurable, reckon } from '../experiment/reckoning.ts';
 import { countWords, longestGapMs } from '../experiment/timeline.ts';
 
@@ -38,7 +38,7 @@ function replaced(experiment: Experiment): Rung {
   const claim = 'every replica is replaced by one of the new build';
   return { name: 'fault', checks: [{ id: 'replaced', claim, run: async say => {
     onFleet(experiment);
-    await load.start();
+    await load.start(steadily);
     await promised(experiment, 100);
     const began = experiment.timeline.mark('inject');
     const { ms } = await experiment.inject('upgrade');

@@ -45,6 +45,9 @@ export async function lookAtFleet(experiment: Pick<Experiment, 'facts'>): Promis
   return facts?.containers === 'tasks' ? facts : undefined;
 }
 
+/** Two hundred orders a second, for minutes: all of them are read back. */
+export const steadily = { restMs: 50 };
+
 /** Sixteen writers post while it happens, until orders are taken again with the fault still in place. */
 function lostUnderLoad(experiment: Experiment, loss: Loss): Rung[] {
   const { fault, withoutWritesMs, meanwhile = [] } = loss;
@@ -52,7 +55,7 @@ function lostUnderLoad(experiment: Experiment, loss: Loss): Rung[] {
   const claim = `${fault} under sixteen writers; orders are taken again within ${scaled(withoutWritesMs)} ms`;
   const lost: Check = { id: 'lost', claim, run: async say => {
     onFleet(experiment);
-    await load.start();
+    await load.start(steadily);
     await promised(experiment, 100);
     const began = experiment.timeline.mark('inject');
     const { ms } = await experiment.inject(fault);

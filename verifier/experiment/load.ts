@@ -12,14 +12,14 @@ export type Fate = 'acked' | 'refused' | 'ambiguous';
 export type Told = { fate: Fate; orderId?: string; said: string; ms: number };
 export type Attempt = Told & { key: string | undefined; order: NewOrder };
 export type Place = (order: NewOrder, key: string | undefined) => Promise<Answer<Order>>;
-export type How = { writers?: number; keyless?: number; mayWrite?: () => boolean };
+export type How = { writers?: number; keyless?: number; restMs?: number; mayWrite?: () => boolean };
 export type Load = {
   /** Appended and fsynced: each order before it is sent, and its fate before the writer's next order. */
   readonly file: string;
   readonly attempts: readonly Attempt[];
   /**
-   * Starts sixteen writers; so many of them send no key. While `mayWrite` is false nobody posts, as clients do that
-   * follow readiness.
+   * Starts sixteen writers; so many of them send no key, and each rests so long between two orders. While `mayWrite`
+   * is false nobody posts, as clients do that follow readiness.
    */
   start: (how?: How) => Promise<void>;
   count: (...fates: Fate[]) => number;
@@ -32,7 +32,7 @@ export function openLoad(place: Place, file: string, turnedAwayMs = 50): Load {
   const attempts: Attempt[] = [];
   let stopping = false;
   let ended: Promise<unknown> = Promise.resolve();
-  const write = async (log: Log, isKeyed: boolean, mayWrite: () => boolean) => {
+  const write = async (log: Log, isKeyed: boolean, { restMs = 0, mayWrite = () => true }: How) => {
     while (!stopping) {
       if (!mayWrite()) {
         await pause(20);
@@ -46,14 +46,16 @@ export function openLoad(place: Place, file: string, turnedAwayMs = 50): Load {
       await log.append(attempt);
       // turned away: a client that comes back at once would only add to the trouble
       if (attempt.fate !== 'acked') await pause(turnedAwayMs);
+      else if (restMs > 0) await pause(restMs);
     }
   };
   return {
     file, attempts,
-    start: async ({ writers = 16, keyless = 0, mayWrite = () => true } = {}) => {
+    start: async (how = {}) => {
+      const { writers = 16, keyless = 0 } = how;
       await mkdir(dirname(file), { recursive: true });
       const log = await openLog(file);
-      const all = Array.from({ length: writers }, (_, i) => write(log, i >= keyless, mayWrite));
+      const all = Array.from({ length: writers }, (_, i) => write(log, i >= keyless, how));
       ended = Promise.all(all).finally(log.close);
       // kept for whoever awaits stop()
       ended.catch(() => undefined);
