@@ -154,14 +154,14 @@ perl -e 'open(my $at, "<", $ARGV[0]) or die "$!\\n"; my $how = pack("L", 2);
 
 // how many blocks the kernel keeps back from everybody's data, for its own
 const keptBack = `
-mountpoint -q "$at" || { echo 'it is not mounted' >&2; exit 1; }
 device=$(readlink -f "/sys/dev/block/$(mountpoint -d "$at")")
 kept=/sys/fs/ext4/\${device##*/}/reserved_clusters
 `;
 
 // As root, who may take the last byte; fallocate takes nearly all at once, dd what is left. Then the kernel keeps back
 // whatever else may be freed. The ballast begins with how much it kept before.
-const filling = `${keptBack}
+const filling = `
+mountpoint -q "$at" || { echo 'it is not mounted' >&2; exit 1; }${keptBack}
 [ -e "$at/ballast" ] || install -m 0644 "$kept" "$at/ballast"
 free=$(stat -f -c '%a * %S' "$at")
 fallocate -o "$(stat -c %s "$at/ballast")" -l "$(($free))" "$at/ballast" 2>/dev/null || true
@@ -169,7 +169,9 @@ dd if=/dev/zero bs=4k oflag=append conv=notrunc,fsync of="$at/ballast" 2>/dev/nu
 stat -f -c %b "$at" > "$kept"
 `;
 
-const freeing = `${keptBack}
-[ ! -e "$at/ballast" ] || head -n 1 "$at/ballast" > "$kept"
-rm -f "\${at:?}/ballast"
+// one that is not mounted, or not full, has nothing to be taken away
+const freeing = `
+[ -e "$at/ballast" ] || exit 0${keptBack}
+head -n 1 "$at/ballast" > "$kept"
+rm -f "$at/ballast"
 `;

@@ -208,4 +208,5 @@ test('a folder that this machine does not have is not made, and what is not moun
   await assert.rejects(open(elsewhere).mount(), /elsewhere is no folder of this machine/);
   assert.equal(existsSync(elsewhere), false);
   await assert.rejects(open(stack.state).cut(), /is not mounted/);
+  await open(stack.state).free();
 });

@@ -1,4 +1,5 @@
 // rolling-upgrade: one replica after the other is replaced under load, and back; a bad build is taken back by Swarm.
+import { setTimeout as pause } from 'node:timers/promises';
 import { newBuild } from '#infra/platform';
 import { Broken } from '../checks/climb.ts';
 import type { Check, Rung } from '../checks/climb.ts';
@@ -75,7 +76,7 @@ function rolledBack(experiment: Experiment): Check {
       while (!isOver) {
         const seen = await api.version();
         builds.push(seen.value?.git_sha ?? describe(seen));
-        await new Promise(resolve => { setTimeout(resolve, 50); });
+        await pause(50);
       }
     })();
     const { told, ms } = await experiment.inject('bad-upgrade').finally(async () => {
