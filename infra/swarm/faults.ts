@@ -169,15 +169,16 @@ function isOf({ place }: Machine, node: Node): boolean {
 /** The leader's machine; from the node that is asked, which has to stay in reach, it is moved away first. */
 async function leaderElsewhere({ context, fleet }: Swarm, node: Node): Promise<Machine> {
   const { say, settings: { scaled } } = context;
-  for (let tries = 3; ; tries -= 1) {
+  for (let tries = 3, said = ''; ; tries -= 1) {
     const { chief: { machine, container, service } } = await agreed(fleet);
     if (!isOf(machine, node)) return machine;
-    if (tries === 0) throw new Trouble(`the leader comes back to ${node.name}, which has to stay in reach`);
+    if (tries === 0) throw new Trouble(`the leader stays on ${node.name}, which has to stay in reach: ${said}`);
     const { service: candidate } = await confirming(fleet);
     say(`${service} hands over to ${candidate}`);
     const argv = ['docker', 'exec', container.id, ...switchover(service, candidate)];
     const run = await machine.host.run(argv, { deadlineMs: scaled(60_000) });
-    if (run.code !== 0) throw new Trouble(`the leader could not be moved: ${lastWords(run.stderr + run.stdout)}`);
+    said = lastWords(run.stderr + run.stdout);
+    if (run.code !== 0) throw new Trouble(`the leader could not be moved: ${said}`);
     await awaitMembers(context, fleet);
   }
 }

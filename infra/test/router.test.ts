@@ -28,7 +28,8 @@ const waits = replica(`
   const answer = () => reply.writeHead(201).end(JSON.stringify({ code: 'stored' }));
   setTimeout(answer, request.method === 'POST' ? 2500 : 0);`);
 
-type Answer = { status: number; code: string; ms: number };
+/** `named`: in the problem stands the id that the answer has. */
+type Answer = { status: number; code: string; named: boolean; ms: number };
 type Routed = {
   ask: (method: string, path: string, key?: string) => Promise<Answer>;
   docker: (...args: string[]) => Promise<string>;
@@ -43,9 +44,9 @@ test('a refusal that comes after a replica went away is an unknown outcome', { s
   for (const key of keys) answers.set(key, await ask('POST', '/order', key));
   const taken = await asked('dies');
   assert.ok(keys.some(key => taken.includes(key)), 'the one that dies was asked for none');
-  for (const [key, { status, code }] of answers) {
-    const wanted = taken.includes(key) ? [502, 'outcome_unknown'] : [503, 'database_unavailable'];
-    assert.deepEqual([status, code], wanted, key);
+  for (const [key, { status, code, named }] of answers) {
+    const wanted = taken.includes(key) ? [502, 'outcome_unknown', true] : [503, 'database_unavailable', false];
+    assert.deepEqual([status, code, named], wanted, key);
   }
   for (let i = 0; i < 10; i += 1) assert.equal((await ask('GET', `/orders/${i}`)).status, 200);
   const paths = Array.from({ length: 20 }, (_, i) => `/order?n=${i}`);
@@ -70,9 +71,9 @@ test('callers of a replica that hangs have an answer before they give up', { ski
   ));
   await until(() => asked('waits'), seen => ['/order?n', 'k'].every(sort => seen.some(line => line.startsWith(sort))));
   await docker('pause', 'waits');
-  for (const [i, { status, code, ms }] of (await Promise.all(begun)).entries()) {
-    const wanted = status === 504 && i < 3 ? [504, 'outcome_unknown'] : [201, 'stored'];
-    assert.deepEqual([status, code], wanted, `request ${i}`);
+  for (const [i, { status, code, named, ms }] of (await Promise.all(begun)).entries()) {
+    const wanted = status === 504 && i < 3 ? [504, 'outcome_unknown', true] : [201, 'stored', false];
+    assert.deepEqual([status, code, named], wanted, `request ${i}`);
     assert.ok(ms < 9_000, `${ms} ms`);
   }
 });
@@ -83,6 +84,7 @@ test('what nobody answers may be stored if it has a key, for it was sent again',
   const codes = async () => Promise.all([ask('POST', '/order', 'key'), ask('POST', '/order'), ask('GET', '/orders/1')]);
   const seen = await until(codes, all => all.every(({ status }) => status === 503), 20_000);
   assert.deepEqual(seen.map(({ code }) => code), ['outcome_unknown', 'no_replica', 'no_replica']);
+  assert.ok(seen.every(({ named }) => named));
 });
 
 async function openRouter(t: TestContext, replicas: Record<string, string>): Promise<Routed> {
@@ -117,10 +119,11 @@ async function openRouter(t: TestContext, replicas: Record<string, string>): Pro
     const late = setTimeout(() => gone.abort(), 12_000);
     const url = `http://127.0.0.1:${port}${path}`;
     const answer = await fetch(url, { method, headers, signal: gone.signal }).finally(() => clearTimeout(late));
-    const { code } = await answer.json() as { code: string };
+    const { code, request_id: id } = await answer.json() as { code: string; request_id?: string };
+    const named = id !== undefined && id === answer.headers.get('x-request-id');
     const ageMs = Date.now() - Date.parse(answer.headers.get('date') ?? '');
     assert.ok(Math.abs(ageMs) < 60_000, `${answer.status} has no Date`);
-    return { status: answer.status, code, ms: performance.now() - began };
+    return { status: answer.status, code, named, ms: performance.now() - began };
   };
   const asked = async (name: string) => (await run('logs', `${id}-${name}`)).split('\n');
   const reached = async () => {

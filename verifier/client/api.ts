@@ -35,6 +35,8 @@ export const REASONS = [
   'too_many_connections', 'starting_up', 'shutting_down', 'read_only', 'schema_failed', 'schema_newer', 'not_durable',
   'protocol_error', 'unknown',
 ];
+/** What a router says, and no service: it has no replica to ask. */
+export const NO_REPLICA = 'no_replica';
 // The clocks of this host and of a node may differ, as after a machine was suspended; but not by days.
 const CLOCKS_MS = 86_400_000;
 
@@ -88,8 +90,9 @@ function judge<T>(sight: HttpSight, readers: Reader<T>, seen: Set<string>): Answ
   const common = troubleOf(sight, seen);
   if (common !== undefined) return { sight, status, trouble: common };
   const type = sight.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase() ?? 'missing';
-  const reader = readers[status];
   const problem = type === 'application/problem+json' ? readProblem(sight) : undefined;
+  // the router's own word, whatever was asked
+  const reader = problem?.code === NO_REPLICA ? undefined : readers[status];
   if (!reader) return problem ? { sight, status, problem } : { sight, status };
   if (type !== 'application/json') return { sight, status, trouble: `its type is ${type}` };
   if (!isFields(sight.json)) return { sight, status, trouble: sight.flaw ?? 'its body is no JSON object' };

@@ -1,7 +1,7 @@
 // How each probe of a timeline looks at a service, and what it calls good, refused or bad.
 import { randomUUID } from 'node:crypto';
 import type { Target } from '#infra/platform';
-import { describe, openApi } from '../client/api.ts';
+import { describe, NO_REPLICA, openApi } from '../client/api.ts';
 import type { Answer, NewOrder, Order } from '../client/api.ts';
 import { probe } from '../client/tcp.ts';
 import { draftOrder, isAsSent, judge } from './load.ts';
@@ -83,7 +83,8 @@ export function observe(
   const why = [reason, problem?.code].find(word => word !== undefined);
   const word = why === undefined ? String(status) : `${status} ${why}`;
   if (trouble !== undefined) return { grade: 'bad', word: describe(answer), malformed: true };
-  const isRefusal = status === 503 && (value !== undefined || problem !== undefined);
+  const isRefusal = status === 503 && (value !== undefined || problem !== undefined)
+    && (routed || problem?.code !== NO_REPLICA);
   if (routed && [502, 504].includes(status) && problem?.code === 'outcome_unknown') return { grade: 'bad', word };
   if (!isRefusal) return { grade: 'bad', word, malformed: problem === undefined || status >= 500 };
   const wait = sight.headers.get('retry-after');

@@ -1,6 +1,9 @@
 // What drills go by, as pure rules: forms of answers, budgets, when clients are served again, where verify is red.
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { openApi } from '../client/api.ts';
 import type { Answer, Order } from '../client/api.ts';
 import { checks, rungs } from '../checks/rungs.ts';
 import type { RungName } from '../checks/rungs.ts';
@@ -59,8 +62,29 @@ test('an answer is good, refused in the promised form, or malformed', () => {
     ['bad', answer(502, { code: 'outcome_unknown' }), { routed: true }],
     ['bad', answer(504, { code: 'outcome_unknown' }), { routed: true, keyed: true }],
     ['bad malformed', answer(502), { routed: true }],
+    ['bad malformed', answer(503, { code: 'no_replica' })],
+    ['refused', answer(503, { code: 'no_replica' }), { routed: true }],
   ];
   for (const [wanted, seen, how] of cases) assert.equal(grade(seen, how), wanted, JSON.stringify(seen));
+});
+
+test('a router without a replica refuses in its own words, whatever it is asked', async t => {
+  let asked = 0;
+  const server = createServer((_, reply) => {
+    const id = `id-${asked += 1}`;
+    reply.writeHead(503, { 'content-type': 'application/problem+json', 'x-request-id': id, 'retry-after': '1' });
+    reply.end(JSON.stringify({
+      type: 'about:blank', title: 'No', status: 503, code: 'no_replica', detail: 'none', request_id: id,
+    }));
+  });
+  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve); });
+  t.after(() => server.close());
+  const api = openApi({ host: '127.0.0.1', port: (server.address() as AddressInfo).port }, 2_000);
+  const order = { symbol: 'A', side: 'buy', qty: '1' } as const;
+  for (const answered of [await api.health(), await api.ready(), await api.find('x'), await api.place(order)]) {
+    assert.deepEqual(observe(answered, { routed: true }), { grade: 'refused', word: '503 no_replica' });
+    assert.ok(observe(answered).malformed);
+  }
 });
 
 test('the probe write sends one key twice at once, and is given one order, the one that was sent', async () => {
