@@ -39,7 +39,7 @@ function replaced(experiment: Experiment): Rung {
   const claim = 'every replica is replaced by one of the new build';
   return { name: 'fault', checks: [{ id: 'replaced', claim, run: async say => {
     onFleet(experiment);
-    await load.start(steadily);
+    await load.start(steadily(experiment));
     await promised(experiment, 100);
     const began = experiment.timeline.mark('inject');
     const { ms } = await experiment.inject('upgrade');

@@ -8,7 +8,7 @@ import { NotPossible } from './experiment.ts';
 import type { Experiment } from './experiment.ts';
 import type { Plan } from './drill.ts';
 import { promised, seeInPlace, servedAgain } from './fault.ts';
-import type { Attempt } from './load.ts';
+import type { Attempt, How } from './load.ts';
 import { isDurable } from './reckoning.ts';
 import { countWords, longestGapMs } from './timeline.ts';
 
@@ -45,8 +45,10 @@ export async function lookAtFleet(experiment: Pick<Experiment, 'facts'>): Promis
   return facts?.containers === 'tasks' ? facts : undefined;
 }
 
-/** Two hundred orders a second, for minutes: all of them are read back. */
-export const steadily = { restMs: 50 };
+/** Two hundred orders a second before SCALE, for minutes: all of them are read back. */
+export function steadily({ scaled }: Pick<Experiment, 'scaled'>): How {
+  return { restMs: scaled(50) };
+}
 
 /** Sixteen writers post while it happens, until orders are taken again with the fault still in place. */
 function lostUnderLoad(experiment: Experiment, loss: Loss): Rung[] {
@@ -55,7 +57,7 @@ function lostUnderLoad(experiment: Experiment, loss: Loss): Rung[] {
   const claim = `${fault} under sixteen writers; orders are taken again within ${scaled(withoutWritesMs)} ms`;
   const lost: Check = { id: 'lost', claim, run: async say => {
     onFleet(experiment);
-    await load.start(steadily);
+    await load.start(steadily(experiment));
     await promised(experiment, 100);
     const began = experiment.timeline.mark('inject');
     const { ms } = await experiment.inject(fault);
