@@ -22,7 +22,7 @@ async function lockFile(t: TestContext): Promise<string> {
 
 /** Another program that takes the lock, says so, and then does what `after` says; killed with the test. */
 async function holder(t: TestContext, file: string, after: string): Promise<{ child: ChildProcess; said: string }> {
-  const text = `import { tryLock } from '${module}';
+  const text = `import { tryLock } from ${JSON.stringify(module)};
     import { spawn } from 'node:child_process';
     const lock = await tryLock(process.argv[1], 'another');
     ${after}

@@ -16,7 +16,7 @@ test('a memory that cannot be written leaves the one before it', async t => {
   };
   await writeMemory(state, memory);
   const module = new URL('../memory.js', import.meta.url).href;
-  const writing = `import { writeMemory } from '${module}';
+  const writing = `import { writeMemory } from ${JSON.stringify(module)};
     await writeMemory(process.argv[1], { platform: 'process', nodes: ['control'], targets: [] });`;
   // files may not grow at all, as on a full disk
   const full = 'ulimit -f 0; exec "$0" --input-type=module -e "$1" "$2"';
